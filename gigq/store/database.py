@@ -68,7 +68,7 @@ class Database:
     def now(self) -> str:
         """Return the database's time, as stored text."""
         connection = self._get_connection()
-        return _transactions(dialect_of(connection)).now(self, connection)
+        return transactions_of(dialect_of(connection)).now(self, connection)
 
     def transaction(self, *, durable: bool) -> AbstractContextManager[Session]:
         """Return a write transaction; inside an open transaction it is a savepoint of that one.
@@ -81,7 +81,7 @@ class Database:
             StoreError: the database refused; nothing was changed.
         """
         connection = self._get_connection()
-        transactions = _transactions(dialect_of(connection))
+        transactions = transactions_of(dialect_of(connection))
         return transactions.WriteTransaction(self, connection, durable=durable or self.durable)
 
     def single_write(self) -> AbstractContextManager[Session]:
@@ -93,12 +93,12 @@ class Database:
             StoreLocked, StoreError: as for `transaction`.
         """
         connection = self._get_connection()
-        return _transactions(dialect_of(connection)).single_write(self, connection)
+        return transactions_of(dialect_of(connection)).single_write(self, connection)
 
     def read(self) -> AbstractContextManager[Session]:
         """Open a read transaction: every statement sees the same moment. Keep it short."""
         connection = self._get_connection()
-        return _transactions(dialect_of(connection)).read(self, connection)
+        return transactions_of(dialect_of(connection)).read(self, connection)
 
     def one(self, name: str, params: Mapping[str, Any] = NOTHING) -> Row | None:
         """Return the first row of a single reading statement, or None."""
@@ -108,10 +108,10 @@ class Database:
     def all(self, name: str, params: Mapping[str, Any] = NOTHING) -> list[Row]:
         """Return every row of a single reading statement."""
         connection = self._get_connection()
-        return _transactions(dialect_of(connection)).rows_of(self, connection, name, params)
+        return transactions_of(dialect_of(connection)).rows_of(self, connection, name, params)
 
 
 @cache
-def _transactions(dialect: str) -> Transactions:
+def transactions_of(dialect: str) -> Transactions:
     """Return the module with the transactions of a dialect; psycopg is loaded at the first use."""
     return cast("Transactions", import_module(f"gigq.store.{dialect}.transactions"))

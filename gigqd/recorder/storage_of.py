@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gigqd.recorder.file_storage import FileStorage
+from gigqd.recorder.server_storage import ServerStorage
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 def storage_of(
     config: Config, json_socket: JsonSocket, heartbeat: Callable[[], None], *, is_there: bool
 ) -> Storage:
-    """Return the storage of a configuration; only the module that it needs is loaded.
+    """Return the storage of a configuration.
 
     Args:
         config: the configuration.
@@ -24,12 +27,8 @@ def storage_of(
         is_there: True when an earlier recorder of this daemon has opened the database.
     """
     if config.database_file:
-        from gigqd.recorder.file_storage import FileStorage
-
         durable = config.queue.durability == "full"
         path = str(config.database_file)
         return FileStorage(path, json_socket, heartbeat, durable=durable, is_there=is_there)
-    from gigqd.recorder.server_storage import ServerStorage
-
     address, place = config.queue.database, str(config.place)
     return ServerStorage(address, place, json_socket, is_there=is_there)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
 from gigq.store import migrate
+from gigq.store.database import transactions_of
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.postgres.connections import driver
 from gigq.store.sqlite.file.filesystem import refuse_network
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 
 
 def preload(config: Config) -> None:
-    """Read the store's statements and the mounted file systems, without opening a database.
+    """Read the store's modules, its statements and the mounted file systems; open no database.
 
-    Otherwise each child needs a millisecond and most of a megabyte for that; with PostgreSQL the
-    driver, too.
+    Otherwise each child needs a millisecond and most of a megabyte for that, and loads modules that
+    an update may have replaced since the daemon started.
     """
     dialect = SQLITE if config.database_file else POSTGRES
+    transactions_of(dialect)
     statements(dialect)
     migrate.latest(dialect)
     with suppress(UnsupportedStore):  # the recorder reports it

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from support import jobs
-from support.daemon import TESTS
+from support.daemon import TESTS, on_both_databases
 from support.tree import PACKAGES, ROOT
 from support.waiting import wait_until
 
@@ -45,6 +45,7 @@ def installed(daemon, site):
 
 
 @pytest.mark.fault("A26")
+@on_both_databases
 def test_a_daemon_whose_files_were_replaced_goes_on_with_those_that_it_has_loaded(daemons, site):
     """getpaseo/paseo#3541: an update replaced the workers alone, which an old supervisor killed."""
     daemon = installed(daemons(ONE, start=False), site)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gigq.descriptors import wait_readable
@@ -104,7 +105,7 @@ def _is_open(connection: Connection[Any]) -> bool:
 
 
 def driver() -> ModuleType:
-    """Return psycopg 3, which is loaded at the first use.
+    """Return psycopg 3, which is loaded at the first use, with gigq's connections of it.
 
     Raises:
         UnsupportedStore: it is not installed.
@@ -115,6 +116,7 @@ def driver() -> ModuleType:
         raise UnsupportedStore(
             "a PostgreSQL database needs psycopg 3: pip install 'gigqd[postgres]'"
         ) from error
+    import_module("gigq.store.postgres.queue_connection")
     return psycopg
 
 
