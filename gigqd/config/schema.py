@@ -163,7 +163,7 @@ class QueueConfig(Table):
 
     database: str = key("gigq.db", DATABASE, RESTART, "SQLite file of the queue, on a local file system, created if it is missing; or the address of a PostgreSQL database, `postgresql://HOST/DATABASE`.", required=_NO_DATABASE)
     schema: str | None = key("", optional(text(expected="a name", name="name"), ""), RESTART, "Schema of the queue in a PostgreSQL database; by default that of the connection, usually `public`.")
-    pooler: bool = key(False, FLAG, RESTART, "`true` when `database` is the address of a connection pooler in transaction mode, such as PgBouncer.")
+    pooler: bool = key(False, FLAG, RESTART, "Says that `database` is the address of a connection pooler in transaction mode, such as PgBouncer.")
     direct_address: str | None = key("", optional(text(expected="an address", name="address"), ""), RESTART, "With `pooler`, the address of the server itself, or its `HOST:PORT`, for notifications and migrations.")
     lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
     durability: str = key("normal", choice("normal", "full"), RECYCLE, 'Effect of a power cut: with "normal" the last outcomes may be lost, and their jobs run again; with "full" nothing is lost, and each transaction needs an fsync.')

@@ -78,6 +78,7 @@ def ended_sessions(server: OwnServer) -> None:
         server.run(_END)
 
 
+@pytest.mark.fault("G3")
 @pytest.mark.parametrize("trouble", [fast_restart, crash, ended_sessions])
 def test_each_job_runs_once_while_connections_are_lost(
     server: OwnServer, queue: JobQueue, address: str, trouble: Callable[[OwnServer], None]
