@@ -52,10 +52,15 @@ class JobRow(NamedTuple):
     unmet: int = 0
 
 
+NULLABLE = frozenset(
+    name for name, kind in get_type_hints(JobRow).items() if Null in get_args(kind)
+)
+"""The columns whose value may be `NULL`."""
+
+
 def insertion(template: str) -> str:
     """Return the statement that stores a `JobRow`, with its columns and parameters."""
-    kinds = get_type_hints(JobRow).values()
-    places = ("nullif(?, '')" if Null in get_args(kind) else "?" for kind in kinds)
+    places = ("nullif(?, '')" if name in NULLABLE else "?" for name in JobRow._fields)
     return template.format(columns=", ".join(JobRow._fields), values=", ".join(places))
 
 
@@ -73,7 +78,7 @@ def _typed(name: str, kinds: tuple[Any, ...]) -> str:
     """Return the expression for a column that is given as text."""
     if name == "updated_at":
         return "gigq_now()"  # the time of the server, not of the host that submits
-    value = f"nullif({name}, '')" if Null in kinds else name
+    value = f"nullif({name}, '')" if name in NULLABLE else name
     return f"{value}::{_TYPES[kinds[0]]}"
 
 

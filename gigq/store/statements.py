@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
-from gigq.store.job_row import array_insertion, insertion
+from gigq.store.job_row import JobRow, array_insertion, insertion
 from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def statements(dialect: str) -> Mapping[str, str]:
     if dialect == SQLITE:
         return {**found, "insert_job": insertion(found["insert_job"])}
     found["insert_job"] = array_insertion(found["insert_job"])
+    found["copy_jobs"] = found["copy_jobs"].format(columns=", ".join(JobRow._fields))
     return {name: for_postgres(statement) for name, statement in found.items()}
 
 

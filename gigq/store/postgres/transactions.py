@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.store.dialect import POSTGRES
 from gigq.store.job_row import JobRow
 from gigq.store.postgres import drivers
+from gigq.store.postgres.bulk_insertion import copy_jobs, is_worthwhile
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
 from gigq.store.postgres.values import from_database, to_database, to_text
 from gigq.store.session import NOTHING, Session
@@ -64,6 +65,11 @@ class PostgresSession(Session):
         Returns:
             The ids that were stored before.
         """
+        rows = list(rows)
+        if is_worthwhile(self.connection, rows):
+            self.read_time()
+            if copy_jobs(self._cursor, self._sql["copy_jobs"], rows, self.now):
+                return frozenset()
         columns = _columns(rows)
         if not columns:
             return frozenset()

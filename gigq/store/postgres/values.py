@@ -17,15 +17,23 @@ _ROW_NUMBER = "rowid"
 def to_database(params: Any) -> Any:
     """Return parameters as the server takes them: no surrogates, and 0 and 1 for truth values."""
     if isinstance(params, tuple):
-        return tuple(map(_to_database, params))
-    return {name: _to_database(value) for name, value in params.items()}
+        return tuple(map(value_to_database, params))
+    return {name: value_to_database(value) for name, value in params.items()}
+
+
+def value_to_database(value: Any) -> Any:
+    """Return one parameter as the server takes it."""
+    kind = type(value)
+    if kind is bool:
+        return int(value)
+    return storable_value(value) if kind is str else value
 
 
 def to_text(value: Any) -> str | None:
     """Return a value as text that the server casts."""
     if type(value) is str:
         return storable(value)
-    return None if value is None else str(_to_database(value))
+    return None if value is None else str(value_to_database(value))
 
 
 def from_database(rows: Sequence[tuple[Any, ...]], description: Any) -> list[dict[str, Any]]:
@@ -43,13 +51,6 @@ def from_database(rows: Sequence[tuple[Any, ...]], description: Any) -> list[dic
         for name in numbers:
             row[name] = _number(row[name])
     return found
-
-
-def _to_database(value: Any) -> Any:
-    kind = type(value)
-    if kind is bool:
-        return int(value)
-    return storable_value(value) if kind is str else value
 
 
 def _number(value: Decimal | None) -> float | int | None:

@@ -7,6 +7,10 @@ SELECT {values}, 1 FROM unnest({arrays}) AS given ({columns})
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
+-- The same for new jobs only. The column `updated_at` has the server's time, as above.
+-- name: copy_jobs
+COPY jobs ({columns}, linked) FROM STDIN;
+
 -- There are other writers. A job that another transaction is claiming is skipped. A row that
 -- another program has stored since the transaction linked such rows waits for the next claim. The
 -- time is read once the row is locked: an earlier one can lie before the end of the last attempt,
