@@ -162,7 +162,7 @@ class Worker:
             KeyboardInterrupt: Ctrl-C was pressed while the job ran; its attempt is released.
         """
         scripts.refuse_while_loading()
-        return self._runner.process_one()
+        return self._runner.process_one(in_loop=self.running)
 
     def work_off(self, keep_going: Callable[[], bool]) -> int:
         """Run jobs until no job is due or `keep_going()` is false.
@@ -181,7 +181,7 @@ class Worker:
         """
         if any(self._overrides(name) for name in _REPLACEABLE):
             return self._work_off_one_by_one(keep_going)
-        return self._runner.work_off(keep_going)
+        return self._runner.work_off(keep_going, in_loop=self.running)
 
     def _work_off_one_by_one(self, keep_going: Callable[[], bool]) -> int:
         done = 0
@@ -311,6 +311,7 @@ class Worker:
             self._opened = StoreHandle(
                 self.backend,
                 self._calling("_get_connection"),
+                held=self._get_connection if self._overrides("_get_connection") else None,
                 lock_timeout=lambda: self.lock_timeout,
                 durable=self.durable,
             )

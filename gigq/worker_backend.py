@@ -31,6 +31,8 @@ class _BackendOfQueue(FileBackend):
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
         return self._queue._get_connection()
 
+    held = connection
+
 
 class _BackendOfConnections(PostgresBackend):
     """The PostgreSQL database of a queue whose class has its own connections and no address.
@@ -44,6 +46,8 @@ class _BackendOfConnections(PostgresBackend):
 
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
         return self._queue._get_connection()
+
+    held = connection
 
     def close(self) -> None:
         """Do nothing: the queue's class decides when its connections are closed."""

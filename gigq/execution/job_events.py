@@ -79,23 +79,27 @@ class JobEvents:
         """Report the start of an attempt."""
         level = logging.DEBUG
         if events.heard(level, self._logger):
-            events.emit(events.JOB_STARTED, level=level, source=self._logger, **_fields(claim))
+            events.emit(events.JOB_STARTED, level=level, source=self._logger, **fields_of(claim))
 
     def settled(self, finished: Finished, done: Settled | None) -> None:
         """Report a settled execution; `done` is None when another process had settled it."""
         claim = finished.claim
         if done is None:
             superseded = events.JOB_SUPERSEDED
-            events.emit(superseded, level=logging.WARNING, source=self._logger, **_fields(claim))
+            events.emit(superseded, level=logging.WARNING, source=self._logger, **fields_of(claim))
             return
         if done.job_status is not JobStatus.COMPLETED:
-            ended(done, finished.result, _fields(claim), finished.seconds, self._logger)
+            ended(done, finished.result, fields_of(claim), finished.seconds, self._logger)
             return
         if finished.result.interrupted_by is not None:
             self._returned_after_interruption(claim, finished.result)
         level = self._level_of_success(finished.seconds)
         if events.heard(level, self._logger):
-            fields = {**_fields(claim), "duration": round(finished.seconds, 6), "retry_after": None}
+            fields = {
+                **fields_of(claim),
+                "duration": round(finished.seconds, 6),
+                "retry_after": None,
+            }
             events.emit(events.JOB_COMPLETED, level=level, source=self._logger, **fields)
 
     def _level_of_success(self, seconds: float) -> int:
@@ -118,7 +122,7 @@ class JobEvents:
             events.JOB_RETURNED_AFTER_INTERRUPTION,
             level=logging.WARNING,
             source=self._logger,
-            **_fields(claim),
+            **fields_of(claim),
             interrupted_by=result.interrupted_by,
             returned_after=result.returned_after,
         )
@@ -126,7 +130,7 @@ class JobEvents:
     def released(self, claim: Claim, done: Settled) -> None:
         """Report a released claim whose job was cancelled; otherwise the job is due again."""
         if done.job_status is not JobStatus.PENDING:
-            ended(done, None, _fields(claim), None, self._logger)
+            ended(done, None, fields_of(claim), None, self._logger)
 
     def unreported(self, done: Iterable[Settled | None]) -> None:
         """Count the successes among executions that were settled while a job runs."""
@@ -266,7 +270,8 @@ def _facts(result: ExecutionResult, cause: Cause | None) -> dict[str, Any]:
     return {**known, **failure_details.fields(facts)}
 
 
-def _fields(claim: Claim) -> dict[str, Any]:
+def fields_of(claim: Claim) -> dict[str, Any]:
+    """Return the fields that name a job and its attempt."""
     return {
         "job_id": claim.job_id,
         "job": claim.name,

@@ -14,6 +14,7 @@ from gigq.execution.error_text import headline
 from gigq.execution.exchanges import Exchanges, patiently
 from gigq.execution.held_claims import BatchSizing, HeldClaims
 from gigq.execution.job_context import PlainJobContext
+from gigq.execution.open_transactions import OpenTransactions
 from gigq.execution.waking import Waking
 from gigq.model import allow_list, codec
 from gigq.model.cause import Cause
@@ -51,6 +52,7 @@ class Runner:
         logger: the logger of this thread's worker.
         exchanges: its exchanges with the store.
         waking: its wakeups.
+        transactions: those that code of the application leaves open.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Runner:
         self._overrides = overrides
         self.exchanges = Exchanges()
         self.waking = Waking(store)
+        self.transactions = OpenTransactions(store, self.logger)
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._batch_sizing = BatchSizing(settings.most_at_once)
@@ -91,10 +94,9 @@ class Runner:
         """Number of claims held here besides the running one."""
         return len(self._held) + len(self._unreadable)
 
-    def process_one(self) -> bool:
+    def process_one(self, *, in_loop: bool = True) -> bool:
         """Claim, run and settle one job; False when none was due."""
-        if self.settings.hooks is not None:
-            self.settings.hooks.start()
+        self._begin(in_loop=in_loop)
         self._release()
         self._overrides.check_for_timeouts()
         claim = self._claim()
@@ -105,10 +107,9 @@ class Runner:
         self._pass_on_ctrl_c()
         return True
 
-    def work_off(self, keep_going: Callable[[], bool]) -> int:
+    def work_off(self, keep_going: Callable[[], bool], *, in_loop: bool = True) -> int:
         """Run jobs until nothing is due or `keep_going()` is false; return how many ran."""
-        if self.settings.hooks is not None:
-            self.settings.hooks.start()
+        self._begin(in_loop=in_loop)
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
             if not self._callbacks.may_start(claim):
@@ -145,6 +146,12 @@ class Runner:
             return
         self._held.change(execution_id, _with_what_is_known(result, before))
         self._release()
+
+    def _begin(self, *, in_loop: bool) -> None:
+        self.transactions.begin(in_loop=in_loop)
+        if self.settings.hooks is not None:
+            self.settings.hooks.start()
+            self.transactions.end("worker_start")
 
     # Claiming.
 
@@ -250,6 +257,7 @@ class Runner:
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
         self._batch_sizing.ran(claim, now - began)
+        self.transactions.end("job", claim)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
         if self._environment_of is not self.settings:
@@ -319,6 +327,7 @@ class Runner:
             if settled is not None:
                 due += settled.due_in
         self._reports.all_reported()
+        self.transactions.end("subscriber")
         self.waking.wake(due, claimed)
 
     def _pass_on_ctrl_c(self) -> None:

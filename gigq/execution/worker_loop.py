@@ -60,6 +60,7 @@ class WorkerLoop:
         """Work until the worker is stopped, or until an error that waiting cannot cure."""
         runner = self._runner
         store, logger, worker_id = runner.store, runner.logger, runner.worker_id
+        runner.transactions.end("worker_start")
         events.emit(events.WORKER_STARTED, source=logger, worker=worker_id)
         self._listener = store.backend.listener(runner.settings.queues)
         runner.waking.before_work = self._listener.rest
@@ -81,6 +82,7 @@ class WorkerLoop:
             self._watch.take()
             run_locks.retake()
             self._take_back()
+            self._runner.transactions.end("subscriber")
             if self._is_idle_after_work() and self._worker.running:
                 self._sleep()
         except LockedByThisThread:

@@ -13,7 +13,7 @@ from gigq.model.cached_property import cached_property
 from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
 from gigq.store import migrate
-from gigq.store.database import LOCK_TIMEOUT, Database
+from gigq.store.database import LOCK_TIMEOUT, Database, is_in_transaction, roll_back
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection
@@ -44,6 +44,10 @@ class FileBackend:
     def connection(self, *, may_create: bool = True) -> Any:
         """Return this thread's connection."""
         return connections.open_connection(self.path, may_create=may_create)
+
+    def held(self) -> Any:
+        """Return this thread's connection as it is, or None; a microsecond at most."""
+        return connections.held_connection(self.path)
 
     def another_connection(self) -> Any:
         """Return a connection of the caller's own, also in a signal handler."""
@@ -107,6 +111,10 @@ class MemoryBackend:
         if held is None:
             held = self._threads.held = _opened(self._address)
         return held
+
+    def held(self) -> Any:
+        """Return this thread's connection, or None."""
+        return self._threads.held
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -178,6 +186,7 @@ class StoreHandle:
     Args:
         backend: the file or the memory of the queue.
         connect: returns the calling thread's connection; None for that of the backend.
+        held: the same for a look at its state; None for that of the backend, which opens none.
         begin: the databases in which the tables of a queue may be created.
         lock_timeout: seconds to wait for a locked database, or a function that returns them.
         durable: True when every commit must survive a power cut.
@@ -189,6 +198,7 @@ class StoreHandle:
         backend: Backend,
         connect: Callable[[], Any] | None = None,
         *,
+        held: Callable[[], Any] | None = None,
         begin: migrate.Begin = migrate.Begin.EMPTY,
         lock_timeout: float | Callable[[], float] = LOCK_TIMEOUT,
         durable: bool = False,
@@ -196,6 +206,7 @@ class StoreHandle:
     ) -> None:
         self.backend = backend
         self.connect = connect or backend.connection
+        self._held = held or backend.held
         self.durable = durable
         self._begin = begin
         self._lock_timeout = lock_timeout
@@ -220,6 +231,15 @@ class StoreHandle:
             StoreError: the database cannot be read now.
         """
         return settle_and_claim.is_cancel_requested(self._without_waiting, execution_id)
+
+    def is_in_transaction(self) -> bool:
+        """Return True inside a transaction on this thread's connection."""
+        connection = self._held()
+        return connection is not None and is_in_transaction(connection)
+
+    def roll_back(self) -> None:
+        """Undo the transaction on this thread's connection."""
+        roll_back(self._held())
 
     @cached_property
     def _without_waiting(self) -> Database:

@@ -111,6 +111,16 @@ class Database:
         return transactions_of(dialect_of(connection)).rows_of(self, connection, name, params)
 
 
+def is_in_transaction(connection: Any) -> bool:
+    """Return True inside a transaction; False for a closed connection. It asks no server."""
+    return _transactions(dialect_of(connection)).is_open(connection)
+
+
+def roll_back(connection: Any) -> None:
+    """Undo the transaction on a connection."""
+    _transactions(dialect_of(connection)).roll_back(connection)
+
+
 @cache
 def transactions_of(dialect: str) -> Transactions:
     """Return the module with the transactions of a dialect; psycopg is loaded at the first use."""

@@ -85,6 +85,12 @@ class Transactions(Protocol):
     def now(self, limits: Limits, connection: Any) -> str:
         """Return the database's time."""
 
+    def is_open(self, connection: Any) -> bool:
+        """Return True inside a transaction."""
+
+    def roll_back(self, connection: Any) -> None:
+        """Undo the transaction on a connection."""
+
 
 class Session(ABC):
     """One connection inside a transaction, on which named statements run.

@@ -111,6 +111,7 @@ class WorkerRole:
         self._hooks = hooks
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
+        self._runner.transactions.end("worker_start")
         self._listener = self._backend.listener(pool.queues)
         assert context.stacks is not None
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)

@@ -45,6 +45,10 @@ class PostgresBackend:
         """Return this thread's connection."""
         return connections.open_connection(self.path, self._role)
 
+    def held(self) -> Any:
+        """Return this thread's connection as it is, or None."""
+        return connections.held_connection(self.path)
+
     def another_connection(self) -> Any:
         """Return a connection of the caller's own, also in a signal handler."""
         return connections.new_connection(self.path)

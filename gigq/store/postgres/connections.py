@@ -52,6 +52,11 @@ def open_connection(address: str, role: str = QUEUE) -> Connection[Any]:
     return connection
 
 
+def held_connection(address: str) -> Connection[Any] | None:
+    """Return this thread's connection as it is; None if there is none."""
+    return _threads.of(address)
+
+
 def close_connection(address: str) -> None:
     """Close this thread's connection, if it is open."""
     held = _threads.of(address)

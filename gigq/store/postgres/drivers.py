@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from gigq.errors import StoreError
 
-_IDLE = 0
+_IDLE, _ACTIVE = 0, 1
 
 
 def is_psycopg2(connection: Any) -> bool:
@@ -34,6 +34,11 @@ def cursor_of(connection: Any) -> Any:
 def in_transaction(connection: Any) -> bool:
     """Return True inside a transaction, also a failed one."""
     return int(connection.info.transaction_status) != _IDLE and not connection.closed
+
+
+def is_in_statement(connection: Any) -> bool:
+    """Return True while the server has not finished a statement."""
+    return int(connection.info.transaction_status) == _ACTIVE
 
 
 def set_up_of(connection: Any) -> tuple[str, ...]:

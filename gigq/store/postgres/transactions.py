@@ -186,6 +186,22 @@ def read(limits: Limits, connection: Any) -> Iterator[Session]:
             _undo(connection, is_part=False)
 
 
+def is_open(connection: Any) -> bool:
+    """Return True inside a transaction, or in the middle of a statement."""
+    return drivers.in_transaction(connection)
+
+
+def roll_back(connection: Any) -> None:
+    """Undo the transaction on a connection, or close the connection where that is not possible.
+
+    It is not while a statement is under way, and inside a block of the driver that has not ended.
+    """
+    if not drivers.is_in_statement(connection):
+        _undo(connection, is_part=False)
+    if drivers.in_transaction(connection):
+        connection.close()
+
+
 def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
     """Return every row of a single reading statement."""
     with read(limits, connection) as session:

@@ -33,8 +33,7 @@ from gigq.store.sqlite.initialized_mark import note_complete, refuse_beside_live
 from gigq.store.sqlite.restored_file import wait_until_complete
 from gigq.store.sqlite.write_queue import WriteQueue, write_queue_of
 
-BUSY_TIMEOUT = 0.010
-OPEN_TIMEOUT = 30.0
+BUSY_TIMEOUT, OPEN_TIMEOUT = 0.010, 30.0
 JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024
 
 # Connections inherited over a fork. Using or closing one is unsafe (sqlite.org, "How To Corrupt
@@ -166,6 +165,11 @@ def open_connection(
         connection.close()
     connection = mine[real] = _opened(real, patience, may_create=may_create)
     return connection
+
+
+def held_connection(path: str | os.PathLike[str]) -> StoreConnection | None:
+    """Return this thread's connection to the file at `path` as it is; None if there is none."""
+    return _of_this_thread().get(resolve(path))
 
 
 def open_another(path: str | os.PathLike[str]) -> StoreConnection:

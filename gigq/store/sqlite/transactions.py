@@ -185,6 +185,19 @@ def read(limits: Limits, connection: Any) -> Iterator[Session]:
         lock.release()
 
 
+def is_open(connection: Any) -> bool:
+    """Return True inside a transaction; False for a closed connection."""
+    try:
+        return bool(connection.in_transaction)
+    except sqlite3.ProgrammingError:
+        return False
+
+
+def roll_back(connection: Any) -> None:
+    """Undo the transaction on a connection."""
+    _undo(connection, _OWN[2])
+
+
 def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
     """Return every row of a single reading statement."""
     session = SqliteSession(connection)

@@ -1,0 +1,57 @@
+"""Rollback of transactions that an application's code leaves open on its worker's connection.
+
+The outcome of a job would be written inside such a transaction. It would be lost with it, and the
+job would run again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from gigq import events
+from gigq.execution.job_events import fields_of
+
+if TYPE_CHECKING:
+    from gigq.model.claim import Claim
+    from gigq.store.backend import StoreHandle
+
+
+class OpenTransactions:
+    """The transactions that are left open on the connection of one worker thread.
+
+    Args:
+        store: the queue.
+        logger: the logger that gets the event.
+    """
+
+    def __init__(self, store: StoreHandle, logger: logging.Logger) -> None:
+        self._store = store
+        self._logger = logger
+        self._is_around = False
+
+    def begin(self, *, in_loop: bool) -> None:
+        """Note whether the application has called the worker inside a transaction of its own.
+
+        Args:
+            in_loop: True in the loop of a worker, around which there is none.
+        """
+        self._is_around = not in_loop and self._store.is_in_transaction()
+
+    def end(self, left_by: str, claim: Claim | None = None) -> None:
+        """Roll back a transaction that was opened since `begin`.
+
+        Args:
+            left_by: the code that ran: a job, a hook or a subscriber of events.
+            claim: the job.
+        """
+        if self._is_around or not self._store.is_in_transaction():
+            return
+        self._store.roll_back()
+        events.emit(
+            events.TRANSACTION_ROLLED_BACK,
+            level=logging.WARNING,
+            source=self._logger,
+            left_by=left_by,
+            **(fields_of(claim) if claim else {}),
+        )
