@@ -113,12 +113,12 @@ class Database:
 
 def is_in_transaction(connection: Any) -> bool:
     """Return True inside a transaction; False for a closed connection. It asks no server."""
-    return _transactions(dialect_of(connection)).is_open(connection)
+    return transactions_of(dialect_of(connection)).is_open(connection)
 
 
 def roll_back(connection: Any) -> None:
     """Undo the transaction on a connection."""
-    _transactions(dialect_of(connection)).roll_back(connection)
+    transactions_of(dialect_of(connection)).roll_back(connection)
 
 
 @cache
