@@ -59,7 +59,7 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     Raises:
         NoQueue: there is no queue, and none may be created.
         StoreUnavailable: a process that runs jobs here does not know the new schema.
-        SchemaTooNew: a newer gigq has migrated the file.
+        SchemaTooNew: a newer gigq has migrated the tables.
         UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
             another program in which no queue may be created.
     """
@@ -132,7 +132,7 @@ def refuse_other_schema(db: Database) -> None:
     """
     with db.read() as session:
         found, known = version_in(session), latest(dialect_of(session.connection))
-        _refuse_newer(found, known)
+        _refuse_newer(session, found)
         if found < known:
             raise StoreUnavailable(
                 f"{_shown(session)} has schema {found} and this gigq works with {known}; run gigq "
@@ -147,7 +147,7 @@ def refuse_newer(db: Database) -> None:
         SchemaTooNew: a newer gigq has migrated it.
     """
     with db.read() as session:
-        _refuse_newer(version_in(session), latest(dialect_of(session.connection)))
+        _refuse_newer(session, version_in(session))
 
 
 @cache
@@ -159,7 +159,7 @@ def latest(dialect: str) -> int:
 def _migrate(session: Session) -> None:
     dialect = dialect_of(session.connection)
     found = version_in(session)
-    _refuse_newer(found, latest(dialect))
+    _refuse_newer(session, found)
     _refuse_under_older_processes(session, found, latest(dialect))
     with _old_rows_kept(session, is_new=found == 0):
         session.run("create_schema_table")
@@ -259,11 +259,14 @@ def _refuse_under_older_processes(session: Session, found: int, known: int) -> N
         )
 
 
-def _refuse_newer(found: int, known: int) -> None:
+def _refuse_newer(session: Session, found: int) -> None:
+    dialect = dialect_of(session.connection)
+    known = latest(dialect)
     if found > known:
+        own = "file" if dialect == SQLITE else "schema or database"
         raise SchemaTooNew(
             f"the store has schema {found} and this gigq knows {known}: a newer gigq has used it; "
-            "upgrade gigq here, or give this one a file of its own"
+            f"upgrade gigq here, or give this one a {own} of its own"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from support import postgres
 
 from gigq import Job, JobQueue, Worker
-from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.errors import SchemaTooNew, StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import Database
@@ -185,3 +185,14 @@ def test_a_subclass_of_the_driver_is_a_connection_to_postgresql() -> None:
     Traced.__module__ = "shop.database"
     with Traced.connect(postgres.server()) as connection:
         assert dialect_of(connection) == POSTGRES
+
+
+def test_the_remedy_for_a_newer_schema_names_no_file(new_name: str) -> None:
+    address = full_address(postgres.server(), schema=new_name)
+    with JobQueue(address):
+        pass
+    with closing(new_connection(address)) as connection:
+        connection.execute("UPDATE gigq_schema SET version = 999")
+
+    with pytest.raises(SchemaTooNew, match="give this one a schema or database of its own"):
+        JobQueue(address).get_statistics()
