@@ -14,10 +14,13 @@ from gigqd.config.value_types import NAME
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gigqd.config import Config
+
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 Namespace = argparse.Namespace
 
 _LONGEST_WAIT = 1e9
+_LONGER = 5.0
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -76,7 +79,23 @@ def add_common_options(parser: Parser, default: str | None, *, debug: bool | str
 
 def add_wait(parser: Parser) -> None:
     """Add the option for the time that a start may take."""
-    _add_seconds(parser, "--wait", 60.0, "maximum wait until the daemon is ready")
+    parser.add_argument(
+        "--wait",
+        type=_seconds,
+        metavar="SECONDS",
+        help="maximum wait until the daemon is ready "
+        f"(default: {_LONGER:g} more than daemon.start_timeout)",
+    )
+
+
+def longest_wait(options: Namespace, config: Config) -> float:
+    """Return the seconds that a command waits for a daemon that it starts.
+
+    Without --wait they are more than the daemon takes to give up, so that the command has the
+    reason.
+    """
+    given: float | None = options.wait
+    return config.daemon.start_timeout + _LONGER if given is None else given
 
 
 def add_request_options(parser: Parser, timeout: float) -> None:

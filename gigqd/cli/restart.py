@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import Commands, Namespace, add_json, add_parser, add_wait
+from gigqd.cli.options import Commands, Namespace, add_json, add_parser, add_wait, longest_wait
 from gigqd.cli.output import Result, print_answer
 from gigqd.cli.start import start_daemon
 from gigqd.cli.start_checks import refuse_as_a_start, refuse_in_a_unit, refuse_unusable_host
@@ -34,7 +34,7 @@ def restart(options: Namespace) -> int:
     options.now, options.force, options.runtime_dir = False, False, None
     if (running := runtime_files_of(options).running()) is not None:
         try:
-            refuse_as_a_start(config, running.pid, options.wait)
+            refuse_as_a_start(config, running.pid, longest_wait(options, config))
         except GigqdError as error:
             text = f"not restarted, the running daemon continues: {error}"
             return Result(error.exit_code, text, {"pid": running.pid}).write(as_json=options.json)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
-from gigqd.cli.options import Commands, Namespace, add_flag, add_json, add_parser, add_wait
+from gigqd.cli.options import (
+    Commands,
+    Namespace,
+    add_flag,
+    add_json,
+    add_parser,
+    add_wait,
+    longest_wait,
+)
 from gigqd.cli.output import Result
 from gigqd.cli.run import serve
 from gigqd.cli.start_checks import refuse_in_a_unit, refuse_unusable_host
@@ -47,15 +55,15 @@ def start(options: Namespace) -> int:
 def start_daemon(options: Namespace, *, wait_for_another: bool = True) -> Result:
     """Start a detached daemon; wait for one that is stopping to end first."""
     config = load(options.config, os.environ)
-    runtime_files = RuntimeFiles(config)
+    runtime_files, wait = RuntimeFiles(config), longest_wait(options, config)
     try:
-        launch = start_detached(config, runtime_files, _daemon(config, runtime_files), options.wait)
+        launch = start_detached(config, runtime_files, _daemon(config, runtime_files), wait)
         if launch.code == exit_codes.ALREADY_RUNNING:  # another start was quicker
             runtime_files.refuse_taken()
     except AlreadyRunning as error:
         if error.deleted or getattr(options, "strict", False):
             raise
-        if wait_for_another and _has_ended(runtime_files, options.wait):
+        if wait_for_another and _has_ended(runtime_files, wait):
             return start_daemon(options, wait_for_another=False)
         return Result(exit_codes.OK, f"gigqd is {error}", {"pid": error.pid, "started": False})
     if launch.code:

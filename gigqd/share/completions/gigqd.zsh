@@ -105,7 +105,7 @@ _shtab_gigqd_restart_options=(
   "--config=[the configuration file]:FILE:_files"
   "--name=[the name of the daemon, instead of the key daemon.name]:name:"
   "--debug[show the traceback of an error]"
-  "--wait=[maximum wait until the daemon is ready (default\: 60)]:SECONDS:"
+  "--wait=[maximum wait until the daemon is ready (default\: 5 more than daemon.start_timeout)]:SECONDS:"
   "--json[answer with JSON]"
 )
 
@@ -141,7 +141,7 @@ _shtab_gigqd_start_options=(
   "--config=[the configuration file]:FILE:_files"
   "--name=[the name of the daemon, instead of the key daemon.name]:name:"
   "--debug[show the traceback of an error]"
-  "--wait=[maximum wait until the daemon is ready (default\: 60)]:SECONDS:"
+  "--wait=[maximum wait until the daemon is ready (default\: 5 more than daemon.start_timeout)]:SECONDS:"
   "--strict[fail with exit code 75 if the daemon already runs]"
   "--json[answer with JSON]"
 )
