@@ -83,7 +83,7 @@ WORKER_BOOT_FAILED: Final = 80
 """The worker could not boot; the log and `gigqd status` have the cause."""
 
 WORKER_RESIDUE: Final = 83
-"""A job left state that cannot be restored."""
+"""A job left state that cannot be restored, or closed descriptors of its worker."""
 
 WORKER_PARENT_GONE: Final = 85
 """The supervisor had ended."""

@@ -35,6 +35,7 @@ from gigqd.worker.leaks.function_finder import FunctionFinder
 from gigqd.worker.leaks.report import LeakReport
 from gigqd.worker.leftover_processes import kill_own_descendants
 from gigqd.worker.output import Output
+from gigqd.worker.own_descriptors import OwnDescriptors
 from gigqd.worker.random_seed import reseed
 from gigqd.worker.recycling import RecyclingLimits
 from gigqd.worker.release_claims import ClaimRelease
@@ -117,6 +118,7 @@ class WorkerRole:
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserved = ReservedDescriptors()
+        self._own = OwnDescriptors(self._output.descriptor)
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._functions = FunctionFinder(leak_check)
@@ -244,6 +246,7 @@ class WorkerRole:
         After a failure all processes that the job started are killed, because another attempt may
         begin as soon as this one is settled.
         """
+        self._own.exit_if_closed()
         self._reports.settling()
         usage = self._usage.end(self._reports.peak())
         killed = result.status is not JobStatus.COMPLETED and self._kill_descendants()

@@ -1,0 +1,34 @@
+"""A job that closes its worker's descriptors: the worker crashes, and writes into no other file."""
+
+from __future__ import annotations
+
+import pytest
+from support import jobs
+from support.jobs_of_descriptors import CONTENT, close_all
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.fault("F17"),
+    pytest.mark.parametrize("daemons", ["sqlite", "postgres"], indirect=True),
+]
+
+
+@pytest.mark.parametrize("lowest", [0, 3])
+@pytest.mark.parametrize("files", [0, 60])
+def test_the_worker_is_replaced_and_the_job_has_crashed(daemons, files, lowest):
+    daemon = daemons({"pools.default.size": 1})
+    folder = daemon.home / "files"
+    folder.mkdir()
+    params = {"folder": str(folder), "files": files, "lowest": lowest}
+    closes = daemon.submit(close_all, "closes", params, max_attempts=2)
+    after = daemon.submit(jobs.ok, "after")
+
+    done = daemon.wait_for_job(closes)
+    assert daemon.wait_for_job(after)["status"] == "completed"
+    assert done["status"] == "failed"
+    crashes = [(one["cause"], one["exit_code"]) for one in done["executions"]]
+    assert crashes == [("crashed", 83)] * 2
+    assert len(daemon.calls("closes")) == 2
+    said = [one["output"] for one in done["executions"]]
+    assert all("closed descriptors of its worker" in (one or "") for one in said) is (lowest == 3)
+    assert [path.read_bytes() for path in folder.iterdir()] == [CONTENT] * files
