@@ -133,7 +133,10 @@ def _address(named: str, document: dict[str, Any], file: Path) -> str:
     try:
         return with_keys(named, keys)
     except UnsupportedStore as error:
-        raise OptionsError(f"the configuration {file}: queue.database: {error}") from error
+        key = getattr(error, "key", "database")
+        variable = _OF_QUEUE + key.upper()
+        place = variable if variable in os.environ else f"the configuration {file}: queue.{key}"
+        raise OptionsError(f"{place}: {error}") from error
 
 
 def _refuse_unknown(document: dict[str, Any], file: Path) -> None:

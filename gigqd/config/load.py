@@ -151,7 +151,7 @@ class _Reader:
             try:
                 return with_keys(database, queue)
             except UnsupportedStore as error:
-                self.report(("queue", "database"), str(error))
+                self.report(("queue", getattr(error, "key", "database")), str(error))
         else:
             for key in (key for key in KEYS_OF_ADDRESS if queue[key]):
                 self.report(("queue", key), "is for a PostgreSQL database, and this one is a file")

@@ -162,6 +162,10 @@ def test_hooks_of_the_configuration_are_imported_for_submit_and_called_by_the_wo
         ("a = " + "[" * 9999 + "]" * 9999, "no valid TOML: it is nested too deeply"),
         ('[queue]\ndatabase = ""\n', "queue.database is not the path of a file"),
         ("[queue]\ndatabase = 3\n", "queue.database is not the path of a file"),
+        (
+            '[queue]\ndatabase = "postgresql:///jobs"\nschema = "Night Jobs"\n',
+            "queue.schema: schema='Night Jobs' is no name for the schema of a queue",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_a_usage_error(

@@ -71,12 +71,35 @@ def test_the_keys_of_an_address_are_added_to_it(tmp_path):
         ('database = "postgresql:///j"\npooler = 1', "3: queue.pooler: expected true or false"),
         (
             'database = "postgresql:///j?schema=a"\nschema = "b"',
-            "2: queue.database: the address of the database has the option schema=",
+            "3: queue.schema: the address has the option schema=, too; remove one of the two",
+        ),
+        (
+            'database = "postgresql:///j"\nschema = "Night Jobs"',
+            "3: queue.schema: schema='Night Jobs' is no name for the schema of a queue",
+        ),
+        (
+            'database = "postgresql:///j"\ndirect_address = "db:1"',
+            "3: queue.direct_address: is for the address of a pooler; set pooler = true, too",
+        ),
+        (
+            'database = "postgresql:///j"\npooler = true\ndirect_address = "db:x"',
+            "4: queue.direct_address: the direct address is neither host:port nor",
+        ),
+        (
+            'database = "postgresql:///j?schema=A"\npooler = true',
+            "2: queue.database: schema='A' is no name for the schema of a queue",
         ),
     ],
 )
 def test_a_wrong_key_of_an_address_is_refused_in_its_place(tmp_path, lines, problem):
     assert problems(write(tmp_path, f"[queue]\n{lines}\n"))[0].startswith(problem)
+
+
+def test_a_wrong_variable_of_an_address_is_refused_by_its_name(tmp_path):
+    path = write(tmp_path, '[queue]\ndatabase = "postgresql:///jobs"\n')
+
+    with pytest.raises(ConfigError, match="environment: GIGQD_QUEUE__SCHEMA: schema='A' is no name"):
+        load(path, {"GIGQD_QUEUE__SCHEMA": "A"})
 
 
 def test_with_postgresql_and_without_a_file_the_place_must_be_set(tmp_path, monkeypatch):

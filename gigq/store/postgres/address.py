@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,19 @@ _SWITCH = {"on": True, "off": False}
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SERVER = re.compile(r"(?P<host>/[^?&]*?|\[[^]]+\]|[^/:?&@]+)(?::(?P<port>\d+))?")
 _BAD_TEXT = re.compile(r"%(?![0-9A-Fa-f]{2})|%00|\s|[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class WrongKey(UnsupportedStore):
+    """A wrong value of a key of the table `[queue]`.
+
+    Args:
+        key: the key.
+        message: the mistake, and what to do.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        self.key = key
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +129,29 @@ def with_keys(database: str, keys: Mapping[str, Any]) -> str:
     """Return the address that a configuration gives with its keys `KEYS_OF_ADDRESS`.
 
     Raises:
-        UnsupportedStore: as for `full_address`.
+        WrongKey: the value of a key is wrong, or the address has the option, too.
+        UnsupportedStore: as for `parse`.
     """
     schema, pooler, direct = (keys.get(key) or None for key in KEYS_OF_ADDRESS)
-    return full_address(database, schema=schema, pooler=bool(pooler), direct=direct)
+    given = set(_names(parts_of(database).options))
+    for key, option in zip(KEYS_OF_ADDRESS, (SCHEMA, POOLER, DIRECT), strict=True):
+        if keys.get(key) and option in given:
+            raise WrongKey(key, f"the address has the option {option}=, too; remove one of the two")
+    address = full_address(database, pooler=bool(pooler))
+    if direct and not parse(address).is_pooled:
+        raise WrongKey("direct_address", "is for the address of a pooler; set pooler = true, too")
+    with _errors_of("schema"):
+        address = full_address(address, schema=schema)
+    with _errors_of("direct_address"):
+        return full_address(address, direct=direct)
+
+
+@contextmanager
+def _errors_of(key: str) -> Iterator[None]:
+    try:
+        yield
+    except UnsupportedStore as error:
+        raise WrongKey(key, str(error)) from None
 
 
 def refuse_unknown_options(address: str, known: Iterable[str]) -> None:
@@ -176,8 +209,8 @@ def _direct(given: str, pooled: AddressParts, schema: str | None) -> str:
     found = _SERVER.fullmatch(given)
     if found is None:
         raise UnsupportedStore(
-            f"{DIRECT}= is neither host:port nor an address that is percent-encoded; write "
-            f"{DIRECT}=db.example:5432"
+            "the direct address is neither host:port nor postgresql://…, which an option has "
+            "percent-encoded; write it as in db.example:5432"
         )
     options = [
         option
