@@ -6,8 +6,8 @@ import signal
 
 from gigq.cli import exit_codes
 from gigq.cli.answers import answer
+from gigq.cli.errors import OptionsError
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
-from gigq.errors import UnsupportedStore
 from gigq.model.database_address import is_address
 from gigq.model.units import format_size
 from gigq.store.backup import back_up
@@ -36,7 +36,7 @@ def add_command(commands: Commands) -> None:
 
 def backup(args: Namespace) -> int:
     """Copy the database to a file while it is in use."""
-    _refuse_address(args.db)
+    _refuse_address(args.db, args.target)
     require_queue(args.db)
     # SIGTERM, from a timer or a shutdown, must remove the unfinished file as Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -60,6 +60,6 @@ def backup(args: Namespace) -> int:
     return exit_codes.OK
 
 
-def _refuse_address(name: str) -> None:
-    if is_address(name):
-        raise UnsupportedStore("gigq backup copies an SQLite file; for PostgreSQL use pg_dump")
+def _refuse_address(*names: str) -> None:
+    if any(map(is_address, names)):
+        raise OptionsError("gigq backup copies an SQLite file; for PostgreSQL use pg_dump")

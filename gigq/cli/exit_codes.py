@@ -13,11 +13,11 @@ NEGATIVE = 1
 was refused, or `gigq doctor` found a problem."""
 
 USAGE = 2
-"""The command line is wrong."""
+"""The command line is wrong, or the command is for the other kind of database."""
 
 UNAVAILABLE = 69
 """The database cannot be used: it is missing, locked, damaged, of a newer version, or no queue; its
-server cannot be reached or is read-only; or the command is for the other kind of database."""
+server cannot be reached or is read-only."""
 
 INTERNAL = 70
 """A defect of gigq; please report it with the output of `--debug`."""

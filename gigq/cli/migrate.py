@@ -47,14 +47,24 @@ def migrate(args: Namespace) -> int:
     if args.all and not args.sql:
         raise OptionsError("--all needs --sql")
     if args.sql:
-        script = named_database.whole_script if args.all else named_database.missing_script
-        sys.stdout.write(script(args.db))
+        sys.stdout.write(_script(args))
         return exit_codes.OK
     before, after = named_database.bring_up_to_date(args.db)
     database = without_password(args.db) if is_address(args.db) else args.db
     shape = {"database": database, "before": before, "schema": after}
     answer(args, shape, f"{printable(database)}: {_changed(before, after)}.")
     return exit_codes.OK
+
+
+def _script(args: Namespace) -> str:
+    if args.all:
+        return named_database.whole_script(args.db)
+    if not is_address(args.db):
+        raise OptionsError(
+            "gigq migrate --sql is for PostgreSQL, and a file does not need it: gigq brings a file "
+            "up to date when it opens it for writing"
+        )
+    return named_database.missing_script(args.db)
 
 
 def _changed(before: int, after: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gigq.errors import StoreUnavailable, UnsupportedStore
+from gigq.errors import StoreUnavailable
 from gigq.model.database_address import is_address, without_password
 from gigq.store import initialization, migrate, migration_script, read_only
 from gigq.store.database import Database
@@ -140,14 +140,8 @@ def missing_script(address: str) -> str:
     """Return the script of the migrations that a database on a server lacks.
 
     Raises:
-        UnsupportedStore: `address` names a file, which needs none.
         StoreError: the database cannot be read, or its tables cannot be used.
     """
-    if not is_address(address):
-        raise UnsupportedStore(
-            "gigq migrate --sql is for PostgreSQL, and a file does not need it: gigq brings a file "
-            "up to date when it opens it for writing"
-        )
     return migration_script.missing(_on_server(address))
 
 

@@ -160,7 +160,7 @@ def test_a_file_that_another_process_makes_meanwhile_is_not_replaced(
         ("missing/copy.db", "there is no folder"),
         ("used.db", "used.db-wal is there"),
         ("pipe", "is not a file"),
-        ("postgresql://host/x", "is not the name of a file"),
+        ("mysql://host/x", "is not the name of a file"),
     ],
 )
 def test_a_mistake_is_refused_and_nothing_is_touched(shell, queue_file, target, said):
@@ -256,10 +256,13 @@ def test_a_missing_database_is_reported_and_not_made(shell):
     assert names_in(shell.folder) == {"shop.py"}
 
 
-def test_a_postgresql_address_is_refused_with_what_to_use_instead(shell):
-    done = shell.run("backup", "copy.db", "--db", "postgresql://host/jobs")
+@pytest.mark.parametrize(
+    "words", [("copy.db", "--db", "postgresql://host/jobs"), ("postgresql://host/jobs",)]
+)
+def test_a_postgresql_address_is_refused_with_what_to_use_instead(shell, words):
+    done = shell.run("backup", *words)
 
-    assert done.returncode == 69
+    assert done.returncode == 2
     assert done.stderr == "gigq: gigq backup copies an SQLite file; for PostgreSQL use pg_dump\n"
 
 

@@ -199,7 +199,7 @@ def test_a_file_is_created_and_brought_up_to_date_without_a_script(shell):
     assert first["before"] == 0
     assert second["before"] == second["schema"] == first["schema"]
     assert shell.json("stats")["total"] == 0
-    assert (refused.returncode, refused.stdout) == (69, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert "a file does not need it" in refused.stderr
 
 

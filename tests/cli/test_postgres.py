@@ -136,7 +136,7 @@ def test_a_backup_is_made_with_the_programs_of_the_server(shell):
     shell.submit()
     done = shell.run("backup", "copy.db")
 
-    assert (done.returncode, done.stdout) == (69, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "for PostgreSQL use pg_dump" in done.stderr
 
 

@@ -98,7 +98,9 @@ def test_a_wrong_key_of_an_address_is_refused_in_its_place(tmp_path, lines, prob
 def test_a_wrong_variable_of_an_address_is_refused_by_its_name(tmp_path):
     path = write(tmp_path, '[queue]\ndatabase = "postgresql:///jobs"\n')
 
-    with pytest.raises(ConfigError, match="environment: GIGQD_QUEUE__SCHEMA: schema='A' is no name"):
+    with pytest.raises(
+        ConfigError, match="environment: GIGQD_QUEUE__SCHEMA: schema='A' is no name"
+    ):
         load(path, {"GIGQD_QUEUE__SCHEMA": "A"})
 
 
