@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from support import postgres
+from support.free_port import free_port
 from support.postgres_workers import all_completed, jobs_named, repeatedly, runs, working
 from support.waiting import wait_until
 
@@ -201,3 +203,10 @@ def test_a_table_that_is_locked_after_a_claim_keeps_no_claimed_job_from_running(
 
     assert queue.get_status(job_id)["status"] == "completed"
     assert runs([job.name])[job.name] == 1
+
+
+def test_a_server_that_is_down_is_one_error_without_that_of_the_driver() -> None:
+    with pytest.raises(StoreUnavailable, match="Connection refused") as raised:
+        JobQueue(f"postgresql://127.0.0.1:{free_port()}/shop")
+
+    assert "psycopg" not in "".join(traceback.format_exception(raised.value))

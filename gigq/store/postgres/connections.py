@@ -150,7 +150,8 @@ def new_connection(address: str, role: str = QUEUE) -> Connection[Any]:
         said = str(error).strip().replace(found.server, without_password(found.server))
         raise UnsupportedStore(f"{without_password(address)} is no valid address: {said}") from None
     except psycopg.Error as error:
-        raise translated(error, without_password(address)) from error
+        # Nothing was asked of the server, so that the driver's error says no more.
+        raise translated(error, without_password(address)) from None
     return connection
 
 
