@@ -17,7 +17,7 @@ from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
 from gigq.model.database_address import is_address, without_password
 from gigq.store.postgres.address import KEYS_OF_ADDRESS, with_keys
-from gigq.store.sqlite.file.filesystem import absolute, resolve
+from gigq.store.sqlite.file.filesystem import absolute, refuse_address, resolve
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -117,7 +117,13 @@ def _database_in(document: dict[str, Any], file: Path) -> str | None:
         return None
     if not isinstance(named, str) or not named:
         raise _mistake(file, "queue.database", "the path of a file or a postgresql:// address")
-    return _address(named, document, file) if is_address(named) else _path(named, file)
+    if is_address(named):
+        return _address(named, document, file)
+    try:
+        refuse_address(named)
+    except UnsupportedStore as error:
+        raise _refused("database", file, error) from error
+    return _path(named, file)
 
 
 def _address(named: str, document: dict[str, Any], file: Path) -> str:
@@ -133,10 +139,14 @@ def _address(named: str, document: dict[str, Any], file: Path) -> str:
     try:
         return with_keys(named, keys)
     except UnsupportedStore as error:
-        key = getattr(error, "key", "database")
-        variable = _OF_QUEUE + key.upper()
-        place = variable if variable in os.environ else f"the configuration {file}: queue.{key}"
-        raise OptionsError(f"{place}: {error}") from error
+        raise _refused(getattr(error, "key", "database"), file, error) from error
+
+
+def _refused(key: str, file: Path, error: UnsupportedStore) -> OptionsError:
+    """Return the error that names the key or the variable with a value that is refused."""
+    variable = _OF_QUEUE + key.upper()
+    place = variable if variable in os.environ else f"the configuration {file}: queue.{key}"
+    return OptionsError(f"{place}: {error}")
 
 
 def _refuse_unknown(document: dict[str, Any], file: Path) -> None:

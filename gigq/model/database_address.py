@@ -9,12 +9,13 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """The begin of an address of any kind."""
 
 _SCHEMES = ("postgresql://", "postgres://")
+_LONGEST_SCHEME = len(_SCHEMES[0])
 _END_OF_NAME = re.compile(r"[:@/?#]")
 _SECRET = re.compile(r"\w*password\w*", re.IGNORECASE)
 _ADDRESS = "direct"
 _BEGIN = re.compile(
-    rf"\s*(?:(?:jdbc:)?{SCHEME.pattern}|postgres(?:ql)?:"
-    r"|(?:host|hostaddr|port|dbname|user|password|service)\s*=)",
+    rf"\s*(?:(?:jdbc:)?{SCHEME.pattern}|postgres(?:ql)?(?::|//)"
+    r"|(?:host|hostaddr|port|dbname|user|password|service)\s*=|\w+\s*=(?=.*\bpassword\s*=))",
     re.IGNORECASE,
 )
 
@@ -23,7 +24,7 @@ class AddressParts(NamedTuple):
     """The parts of an address as libpq divides it, each percent-encoded.
 
     Attributes:
-        scheme: `postgresql` or `postgres`.
+        scheme: `postgresql` or `postgres`, in small letters, since libpq knows no others.
         user: the name of the role; empty for none.
         password: the password of the role, or None.
         place: the hosts with their ports, and the name of the database after a slash.
@@ -50,8 +51,8 @@ class AddressParts(NamedTuple):
 
 
 def is_address(path: object) -> bool:
-    """Return True for the address of a PostgreSQL database."""
-    return isinstance(path, str) and path.startswith(_SCHEMES)
+    """Return True for the address of a PostgreSQL database; its scheme may have capitals."""
+    return isinstance(path, str) and path[:_LONGEST_SCHEME].lower().startswith(_SCHEMES)
 
 
 def address_begin(text: str) -> str | None:
@@ -73,7 +74,7 @@ def parts_of(address: str) -> AddressParts:
     user, colon, password = login.partition(":")
     place, _, query = after.partition("?")
     options = query.split("&") if query else []
-    return AddressParts(scheme, user, password if colon else None, place, options)
+    return AddressParts(scheme.lower(), user, password if colon else None, place, options)
 
 
 def without_password(address: str) -> str:
@@ -82,7 +83,7 @@ def without_password(address: str) -> str:
     A password with characters that an address must escape is removed, too.
     """
     parts = parts_of(address)
-    before, at, after = address.removeprefix(f"{parts.scheme}://").rpartition("@")
+    before, at, after = address.partition("://")[2].rpartition("@")
     if at and parts.is_divided_wrongly:
         if _SECRET.search(before) or _ADDRESS in before:
             return f"{parts.scheme}://***"

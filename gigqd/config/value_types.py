@@ -269,8 +269,9 @@ def _is_module(text: str) -> bool:
 
 
 def _is_file(text: str) -> bool:
-    is_name = text.strip() in ("", ":memory:") or text.startswith("file:")
-    return not (is_name or address_begin(text))
+    if begin := address_begin(text):  # what follows may be a password
+        raise ValueError(f'expected {_FILE_OR_ADDRESS}, not a text that begins with "{begin}"')
+    return not (text.strip() in ("", ":memory:") or text.startswith("file:"))
 
 
 def _parse_database(raw: object, base: Path) -> str:
@@ -279,7 +280,8 @@ def _parse_database(raw: object, base: Path) -> str:
     return str(PATH.parse(_FILE.parse(raw, base), base))
 
 
-_FILE = text(_is_file, "the path of an SQLite file (not :memory:), or postgresql://HOST/DATABASE")
+_FILE_OR_ADDRESS = "the path of an SQLite file (not :memory:), or postgresql://HOST/DATABASE"
+_FILE = text(_is_file, _FILE_OR_ADDRESS)
 _QUEUES = list_of(
     text(
         _is_queue,

@@ -156,3 +156,12 @@ def test_the_jobs_of_a_killed_worker_are_started_again(queue: JobQueue, address:
 
     Worker(address)._check_for_timeouts()
     assert queue.get_status(job_id)["status"] == "pending"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "PostgreSQL", "Postgres"])
+def test_the_scheme_of_the_address_may_be_short_and_have_capitals(address, scheme):
+    other = f"{scheme}://{address.partition('://')[2]}"
+    JobQueue(other).submit(Job("job", os.getpid))
+    work_off(other)
+
+    assert [job["status"] for job in JobQueue(address).list_jobs()] == ["completed"]

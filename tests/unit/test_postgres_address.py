@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gigq.errors import UnsupportedStore
-from gigq.model.database_address import without_password
+from gigq.model.database_address import address_begin, is_address, without_password
 from gigq.store.postgres.address import full_address, parse, refuse_unknown_options
 
 PLAIN = "postgresql://shop:s%40crt@db.example:6432/orders?sslmode=require"
@@ -136,3 +136,17 @@ def test_the_parts_of_an_address_are_shown_without_passwords() -> None:
     found = parse(full_address(PLAIN, pooler=True, direct="pg.example"))
 
     assert "crt" not in repr(found)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "PostgreSQL", "Postgres", "POSTGRES"])
+def test_the_scheme_may_have_capitals_which_libpq_does_not_know(scheme: str) -> None:
+    address = f"{scheme}://shop:secret@db.example/orders"
+    assert is_address(address)
+    assert parse(address).server == f"{scheme.lower()}://shop:secret@db.example/orders"
+    assert without_password(address) == f"{scheme.lower()}://shop@db.example/orders"
+
+
+@pytest.mark.parametrize("path", ["Postgres.db", "postgresql/jobs.db", "a=b.db", "password.db"])
+def test_a_file_may_have_a_name_like_that_of_a_server(path: str) -> None:
+    assert not is_address(path)
+    assert address_begin(path) is None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gigq.errors import StoreUnavailable, UnsupportedStore
-from gigq.model.database_address import SCHEME, address_begin
+from gigq.model.database_address import SCHEME, address_begin, is_address
 
 _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs"}
@@ -41,13 +41,20 @@ def resolve(path: str | os.PathLike[str]) -> str:
         return _real(text)
     if not text or text == ":memory:" or text.startswith("file:"):
         raise UnsupportedStore(f"{text!r} is not a path to a file; give a file name")
-    if begin := address_begin(text):
-        _refuse_address(begin)
+    refuse_address(text)
     return _real(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111 - hot path
 
 
-def _refuse_address(begin: str) -> None:
-    if begin in ("postgresql://", "postgres://"):
+def refuse_address(text: str) -> None:
+    """Refuse a text that names a server; the message shows only its begin, and no password.
+
+    Raises:
+        UnsupportedStore: it is an address, also one with a mistake.
+    """
+    begin = address_begin(text)
+    if begin is None:
+        return
+    if is_address(begin):
         raise UnsupportedStore(
             "this needs a file, and was given the address of a PostgreSQL server"
         )
