@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import UnsupportedStore
 from gigq.model.database_address import is_address
 from gigq.queue import JobQueue
-from gigq.store.backend import MEMORY, FileBackend, NoWakeups, backend_of
+from gigq.store.backend import MEMORY, FileBackend, backend_of
 from gigq.store.dialect import POSTGRES, dialect_of
-from gigq.store.postgres.backend import PostgresBackend
-from gigq.store.postgres.connections import WORKER
 from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
 
     from gigq.store.backend import Backend
 
@@ -34,32 +31,6 @@ class _BackendOfQueue(FileBackend):
     held = connection
 
 
-class _BackendOfConnections(PostgresBackend):
-    """The PostgreSQL database of a queue whose class has its own connections and no address.
-
-    Each call may open another connection, so no worker listens on one: they poll.
-    """
-
-    def __init__(self, queue: JobQueue) -> None:
-        super().__init__("")
-        self._queue = queue
-
-    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
-        return self._queue._get_connection()
-
-    held = connection
-
-    def close(self) -> None:
-        """Do nothing: the queue's class decides when its connections are closed."""
-
-    def notify(self, due: Mapping[str, int]) -> None:
-        """Do nothing: workers poll."""
-
-    def listener(self, queues: Iterable[str] | None) -> NoWakeups:  # noqa: ARG002 - as the base
-        """Return an object that waits without wakeups."""
-        return NoWakeups()
-
-
 def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Backend]:
     """Return the path and the backend of a queue, which is given as an object or as a path.
 
@@ -68,11 +39,7 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
         TypeError: it is a queue without a path whose connections are those of SQLite.
     """
     if isinstance(given, JobQueue):
-        if given.db_path is None:
-            return None, _backend_of_connections(given)
-        if type(given)._get_connection is JobQueue._get_connection:
-            return given.db_path, given._backend
-        return given.db_path, _BackendOfQueue(given)
+        return given.db_path, _backend_of_queue(given)
     if given == MEMORY:
         raise UnsupportedStore(
             'Worker(":memory:") would find an empty database of its own; give it the queue itself: '
@@ -80,14 +47,24 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
         )
     path = absolute(given)
     if is_address(path):
+        from gigq.store.postgres.backend import PostgresBackend
+        from gigq.store.postgres.connections import WORKER
+
         return path, PostgresBackend(str(path), WORKER)
     return path, backend_of(path)
 
 
-def _backend_of_connections(queue: JobQueue) -> Backend:
-    has_own = type(queue)._get_connection is not JobQueue._get_connection
+def _backend_of_queue(queue: JobQueue) -> Backend:
+    path, has_own = queue.db_path, type(queue)._get_connection is not JobQueue._get_connection
+    if path is not None and not has_own:
+        found: Backend = queue._backend
+        return found
+    if path is not None and not is_address(path):
+        return _BackendOfQueue(queue)
     if has_own and dialect_of(queue._get_connection()) == POSTGRES:
-        return _BackendOfConnections(queue)
+        from gigq.store.postgres.backend import BackendOfConnections
+
+        return BackendOfConnections(path, queue._get_connection)
     raise TypeError(
         "this JobQueue has no db_path, and no connections to PostgreSQL of its own either"
     )

@@ -15,8 +15,7 @@ from gigq.cli.arguments import DefaultText
 from gigq.cli.errors import OptionsError
 from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
-from gigq.model.database_address import is_address, without_password
-from gigq.store.postgres.address import KEYS_OF_ADDRESS, with_keys
+from gigq.model.database_address import KEYS_OF_ADDRESS, is_address, without_password
 from gigq.store.sqlite.file.filesystem import absolute, refuse_address, resolve
 from gigq.terminal import printable
 
@@ -128,6 +127,8 @@ def _database_in(document: dict[str, Any], file: Path) -> str | None:
 
 def _address(named: str, document: dict[str, Any], file: Path) -> str:
     """Return an address with the options that other keys of `[queue]` give, or variables."""
+    from gigq.store.postgres.address import with_keys
+
     keys = {key: document.get("queue", {}).get(key) for key in KEYS_OF_ADDRESS}
     for key in KEYS_OF_ADDRESS:
         if (value := os.environ.get(_OF_QUEUE + key.upper())) is not None:

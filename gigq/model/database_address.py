@@ -8,11 +8,16 @@ from typing import NamedTuple
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 """The begin of an address of any kind."""
 
+DIRECT = "direct"
+"""The option of an address whose value may be another address."""
+
+KEYS_OF_ADDRESS = ("schema", "pooler", "direct_address")
+"""The keys of the table `[queue]` that are options of the address."""
+
 _SCHEMES = ("postgresql://", "postgres://")
 _LONGEST_SCHEME = len(_SCHEMES[0])
 _END_OF_NAME = re.compile(r"[:@/?#]")
 _SECRET = re.compile(r"\w*password\w*", re.IGNORECASE)
-_ADDRESS = "direct"
 _BEGIN = re.compile(
     rf"\s*(?:(?:jdbc:)?{SCHEME.pattern}|postgres(?:ql)?(?::|//)"
     r"|(?:host|hostaddr|port|dbname|user|password|service)\s*=|\w+\s*=(?=.*\bpassword\s*=))",
@@ -85,7 +90,7 @@ def without_password(address: str) -> str:
     parts = parts_of(address)
     before, at, after = address.partition("://")[2].rpartition("@")
     if at and parts.is_divided_wrongly:
-        if _SECRET.search(before) or _ADDRESS in before:
+        if _SECRET.search(before) or DIRECT in before:
             return f"{parts.scheme}://***"
         parts = parts_of(f"{parts.scheme}://{_END_OF_NAME.split(before, 1)[0]}@{after}")
     shown = [one for one in map(_shown, parts.options) if one]
@@ -94,7 +99,7 @@ def without_password(address: str) -> str:
 
 def _is_part_of_a_password(option: str) -> bool:
     name, equals, value = _divided(option)
-    return not equals or ("@" in value and (name == _ADDRESS or bool(_SECRET.fullmatch(name))))
+    return not equals or ("@" in value and (name == DIRECT or bool(_SECRET.fullmatch(name))))
 
 
 def _shown(option: str) -> str:
@@ -104,7 +109,7 @@ def _shown(option: str) -> str:
     name, equals, value = _divided(option)
     if not equals or _SECRET.fullmatch(name):
         return ""
-    if name == _ADDRESS and is_address(unquote(value)):
+    if name == DIRECT and is_address(unquote(value)):
         return f"{name}={quote(without_password(unquote(value)), safe='')}"
     return option
 

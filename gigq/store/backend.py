@@ -7,13 +7,13 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.cached_property import cached_property
 from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import LOCK_TIMEOUT, Database, is_in_transaction, roll_back
+from gigq.store.listeners import NoWakeups, NoWatch
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
 from gigq.store.sqlite.memory import MemoryConnection
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MEMORY = ":memory:"
 
 _PATIENCE = 30.0
+_POLL_INTERVAL = 0.2
 
 
 class FileBackend:
@@ -140,9 +141,9 @@ class MemoryBackend:
         """Return an object that waits without wakeups."""
         return NoWakeups()
 
-    def watch(self) -> _NoWatch:
+    def watch(self) -> NoWatch:
         """Return a watch that reports no writes."""
-        return _NoWatch()
+        return NoWatch(_POLL_INTERVAL)
 
 
 Backend: TypeAlias = "FileBackend | MemoryBackend | PostgresBackend"
@@ -254,43 +255,6 @@ class _Threads(threading.local):
 
 class _SharedConnection(MemoryConnection):
     path = MEMORY
-
-
-class NoWakeups:
-    """A listener that waits for other descriptors only."""
-
-    def drain(self) -> bool:
-        """Return False: there are no wakeups."""
-        return False
-
-    def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
-        """Sleep until input on one of the descriptors `others`, or `timeout` seconds."""
-        wait_readable(others, timeout)
-        return False
-
-    def rest(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class _NoWatch:
-    """A watch that reports no writes, so that the worker polls in short intervals."""
-
-    longest_sleep = 0.2
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def renew(self) -> bool:
-        return False
-
-    def take(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        pass
 
 
 def _opened(address: str) -> _SharedConnection:

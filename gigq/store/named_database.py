@@ -1,4 +1,7 @@
-"""The database that a command names: a file, or the address of a PostgreSQL database."""
+"""The database that a command names: a file, or the address of a PostgreSQL database.
+
+The modules of PostgreSQL are imported where an address needs them: most commands name a file.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,9 @@ from typing import NamedTuple
 
 from gigq.errors import StoreUnavailable
 from gigq.model.database_address import is_address, without_password
-from gigq.store import initialization, migrate, migration_script, read_only
+from gigq.store import initialization, migrate, read_only
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
-from gigq.store.postgres.address import parse
-from gigq.store.postgres.connections import open_connection
-from gigq.store.postgres.place import place_of
 from gigq.store.read_only import ReadingDatabase
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import refuse_other_kind, resolve
@@ -43,6 +43,9 @@ class Place(NamedTuple):
 def find_place(name: str) -> Place:
     """Return the place of a database with a queue, and create nothing."""
     if is_address(name):
+        from gigq.store.postgres.connections import open_connection
+        from gigq.store.postgres.place import place_of
+
         return Place(place_of(open_connection(name)), is_shared=True)
     return Place(resolve(name), is_shared=False)
 
@@ -133,6 +136,9 @@ def bring_up_to_date(name: str) -> tuple[int, int]:
 
 def whole_script(name: str) -> str:
     """Return the script for an empty database, in the schema that an address names."""
+    from gigq.store import migration_script
+    from gigq.store.postgres.address import parse
+
     return migration_script.whole(parse(name).schema if is_address(name) else None)
 
 
@@ -142,10 +148,14 @@ def missing_script(address: str) -> str:
     Raises:
         StoreError: the database cannot be read, or its tables cannot be used.
     """
+    from gigq.store import migration_script
+
     return migration_script.missing(_on_server(address))
 
 
 def _on_server(address: str) -> Database:
+    from gigq.store.postgres.connections import open_connection
+
     return Database(lambda: open_connection(address))
 
 

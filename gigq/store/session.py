@@ -44,22 +44,6 @@ class Limits(Protocol):
         """True when a caller waits for the transactions."""
 
 
-class Wakeups(Protocol):
-    """The object with which an idle worker waits for work."""
-
-    def drain(self) -> bool:
-        """Forget all wakeups so far: the caller's next look finds their jobs."""
-
-    def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
-        """Sleep until a wakeup, input on one of the descriptors, or `timeout` seconds."""
-
-    def rest(self) -> None:
-        """Note that the worker runs jobs, and needs no wakeups until its next wait."""
-
-    def close(self) -> None:
-        """Stop waiting."""
-
-
 class Transactions(Protocol):
     """The module with the transactions of a dialect.
 

@@ -18,7 +18,7 @@ _MARK = "-- name:"
 _FILES = {
     SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
-        *("shared", "listing", "unconfirmed", "listen", "postgres_session", "postgres"),
+        *("shared", "listing", "unconfirmed", "notifications", "postgres_session", "postgres"),
         *("postgres_batches", "migration_script"),
     ),
 }

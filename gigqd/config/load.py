@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gigq import configuration_file
 from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
-from gigq.model.database_address import is_address
-from gigq.store.postgres.address import KEYS_OF_ADDRESS, with_keys
+from gigq.model.database_address import KEYS_OF_ADDRESS, is_address
 from gigqd.config.environment import PLACE, from_environment
 from gigqd.config.environment_file import check_name, read_environment_file
 from gigqd.config.parse import from_file, read_source
@@ -148,6 +147,8 @@ class _Reader:
         """Return the database, with the options that an address of PostgreSQL has beside it."""
         database: str = queue["database"]
         if is_address(database):
+            from gigq.store.postgres.address import with_keys
+
             try:
                 return with_keys(database, queue)
             except UnsupportedStore as error:

@@ -13,7 +13,7 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigq.store.postgres.backend import DaemonBackend
-from gigq.store.postgres.listen import DEBOUNCE
+from gigq.store.postgres.notifications import DEBOUNCE
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigqd.process.process_tag import home_with
 

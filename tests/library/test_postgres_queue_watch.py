@@ -17,7 +17,7 @@ from gigq.descriptors import wait_readable
 from gigq.model.ids import new_id
 from gigq.store.backend import backend_of
 from gigq.store.postgres.connections import new_connection
-from gigq.store.postgres.listen import QueueWatch
+from gigq.store.postgres.notifications import QueueWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -87,6 +87,23 @@ def test_a_worker_runs_its_jobs(queue: JobQueue) -> None:
     assert queue.get_status(failing)["status"] == "failed"
 
 
+def test_a_worker_uses_the_connections_of_a_class_that_has_an_address(address: str) -> None:
+    class Queue(JobQueue):
+        def _get_connection(self) -> Any:
+            connections.append(super()._get_connection())
+            return connections[-1]
+
+    connections: list[Any] = []
+    with Queue(address) as queue:
+        job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+        worker = Worker(queue)
+        connections.clear()
+
+        assert worker.process_one()
+        assert connections
+        assert queue.get_result(job_id) == 3
+
+
 def test_the_columns_and_indexes_of_the_application_stay(
     connect: Callable[[str], Any], address: str
 ) -> None:

@@ -28,10 +28,10 @@ def test_comments_and_the_last_semicolon_are_not_sent(dialect: str) -> None:
     ("file", "users"),
     [
         ("read_only", ["backup.py", "doctor/*.py"]),
-        ("server", ["doctor/*.py", "postgres/looking.py", "postgres/pooler.py"]),
+        ("server", ["doctor/*.py", "postgres/read_only.py", "postgres/pooler.py"]),
     ],
 )
-def test_every_look_is_used(file: str, users: list[str]) -> None:
+def test_every_read_only_query_is_used(file: str, users: list[str]) -> None:
     paths = [path for pattern in users for path in PACKAGE.glob(pattern)]
     source = "".join(path.read_text() for path in paths)
 

@@ -16,9 +16,9 @@ from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
 from gigq.store.postgres import connections
 from gigq.store.postgres.adoption import tables_of
-from gigq.store.postgres.looking import look
 from gigq.store.postgres.place import place_of
 from gigq.store.postgres.pooler import pooler_of
+from gigq.store.postgres.read_only import query
 from gigq.store.sqlite.processes import lock_holders, run_locks
 from gigq.store.statements import SQL
 
@@ -117,7 +117,7 @@ def gather(address: str) -> ServerInspection:
     with closing(connections.new_connection(address)) as connection:
         # A pooler in transaction mode knows no prepared statements.
         connection.prepare_threshold = None
-        (server,) = look(connection, "server") or [{}]
+        (server,) = query(connection, "server") or [{}]
         content = _queue(connection)
         ahead, error = _clock(connection)
         return ServerInspection(
@@ -129,8 +129,8 @@ def gather(address: str) -> ServerInspection:
             clock_ahead=ahead,
             clock_error=error,
             pooler=pooler_of(connection, address),
-            connections=(look(connection, "connections") or [{}])[0],
-            lists={name: look(connection, name) for name in _LISTS},
+            connections=(query(connection, "connections") or [{}])[0],
+            lists={name: query(connection, name) for name in _LISTS},
             wanted_collations=frozenset(_wanted_collations()),
             content=content,
             **_processes(connection, content),
@@ -138,15 +138,15 @@ def gather(address: str) -> ServerInspection:
 
 
 def _queue(connection: Any) -> ServerQueue | None:
-    tables = {row["name"] for row in look(connection, "table_names") or []}
+    tables = {row["name"] for row in query(connection, "table_names") or []}
     if "jobs" not in tables:
         return None
-    versions = look(connection, "schema_version") if "gigq_schema" in tables else None
+    versions = query(connection, "schema_version") if "gigq_schema" in tables else None
     schema = int(versions[0]["version"] or 0) if versions else 0
     if not schema:
         return ServerQueue(schema)
-    running, due = look(connection, "open_executions"), look(connection, "longest_due")
-    overdue = look(connection, "overdue_since", {"now": _now(connection)})
+    running, due = query(connection, "open_executions"), query(connection, "longest_due")
+    overdue = query(connection, "overdue_since", {"now": _now(connection)})
     return ServerQueue(
         schema,
         running=None if running is None else tuple(running),
@@ -161,7 +161,7 @@ def _counts(connection: Any, running: list[Row] | None) -> dict[str, int]:
     deadline = time.monotonic() + BUDGET
     counts = {} if running is None else {"running": len(running)}
     for name, statement in COUNTS.items():
-        found = look(connection, statement, seconds=deadline - time.monotonic())
+        found = query(connection, statement, seconds=deadline - time.monotonic())
         if found is None:
             return counts
         counts[name] = int(_value(found[0]))
@@ -170,7 +170,7 @@ def _counts(connection: Any, running: list[Row] | None) -> dict[str, int]:
 
 def _processes(connection: Any, content: ServerQueue | None) -> dict[str, Any]:
     """Return the processes of this host that run jobs, and the number that have ended."""
-    if content is None or look(connection, "store_id") is None:
+    if content is None or query(connection, "store_id") is None:
         return {}
     place = place_of(connection)
     runs = [row["run"] for row in content.running or ()]
@@ -183,7 +183,7 @@ def _processes(connection: Any, content: ServerQueue | None) -> dict[str, Any]:
 def _clock(connection: Any) -> tuple[float, float]:
     """Return by how many seconds the server's clock is ahead, and the largest error of that."""
     before = time.monotonic()
-    (row,) = look(connection, "nanoseconds") or [{"nanoseconds": 0}]
+    (row,) = query(connection, "nanoseconds") or [{"nanoseconds": 0}]
     behind = clock.seconds_since(row["nanoseconds"])
     error = (time.monotonic() - before) / 2
     return error - behind, error

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from gigq.errors import UnsupportedStore
-from gigq.model.database_address import AddressParts, is_address, parts_of, without_password
+from gigq.model.database_address import (
+    DIRECT,
+    KEYS_OF_ADDRESS,
+    AddressParts,
+    is_address,
+    parts_of,
+    without_password,
+)
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-SCHEMA, POOLER, DIRECT, NOTIFY = "schema", "pooler", "direct", "notify"
-
-KEYS_OF_ADDRESS = ("schema", "pooler", "direct_address")
-"""The keys of the table `[queue]` that are options of the address."""
+SCHEMA, POOLER, NOTIFY = "schema", "pooler", "notify"
 
 _OWN = (SCHEMA, POOLER, DIRECT, NOTIFY)
 _PLACES = frozenset({"host", "hostaddr", "port"})

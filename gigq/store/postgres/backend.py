@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreError, StoreUnavailable
 from gigq.model.cached_property import cached_property
+from gigq.store.listeners import NoWakeups, NoWatch
 from gigq.store.postgres import connections
-from gigq.store.postgres.listen import Listener, Notifier, Polling, QueueWatch
+from gigq.store.postgres.notifications import Listener, Notifier, QueueWatch
 from gigq.store.postgres.place import made_place_of
 from gigq.store.sqlite.processes import run_locks, wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from gigq.store.session import Wakeups
+    from gigq.store.listeners import WakeupListener
+
+_POLL_INTERVAL = 1.0
 
 
 class PostgresBackend:
@@ -80,11 +83,11 @@ class PostgresBackend:
     def notify_alike(self, queues: Iterable[str] | None) -> None:
         """Do nothing: a notification wakes all workers that serve the queue."""
 
-    def listener(self, queues: Iterable[str] | None) -> Wakeups:
+    def listener(self, queues: Iterable[str] | None) -> WakeupListener:
         """Return the object that waits for notifications."""
         address = connections.listening_address(self.path)
         if address is None:
-            return Listener(None, queues)
+            return NoWakeups()
         return Listener(lambda: connections.open_connection(address, self._role), queues)
 
     def queue_watch(self) -> QueueWatch:
@@ -98,9 +101,9 @@ class PostgresBackend:
             raise StoreUnavailable("the address of the database says notify=off: workers poll only")
         return connections.new_connection(address, self._role)
 
-    def watch(self) -> Polling:
+    def watch(self) -> NoWatch:
         """Return a watch that reports no writes."""
-        return Polling()
+        return NoWatch(_POLL_INTERVAL)
 
 
 class DaemonBackend(PostgresBackend):
@@ -127,6 +130,37 @@ class DaemonBackend(PostgresBackend):
         """Wake one more of the daemon's workers that serve the same queues."""
         wakeup.notify_alike(self._place, queues)
 
-    def listener(self, queues: Iterable[str] | None) -> Wakeups:
+    def listener(self, queues: Iterable[str] | None) -> WakeupListener:
         """Return the object that waits for wakeups of this daemon's processes."""
         return wakeup.Listener(self._place, queues)
+
+
+class BackendOfConnections(PostgresBackend):
+    """The PostgreSQL database of a queue whose class has its own connections.
+
+    Each call may open another connection, so no worker listens on one: they poll.
+
+    Args:
+        address: the address, if the queue has one.
+        connect: returns a connection.
+    """
+
+    def __init__(self, address: str | None, connect: Callable[[], Any]) -> None:
+        super().__init__(address or "")
+        self._connect = connect
+
+    def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
+        """Return a connection of the queue's class."""
+        return self._connect()
+
+    held = connection
+
+    def close(self) -> None:
+        """Do nothing: the queue's class decides when its connections are closed."""
+
+    def notify(self, due: Mapping[str, int]) -> None:
+        """Do nothing: workers poll."""
+
+    def listener(self, queues: Iterable[str] | None) -> WakeupListener:  # noqa: ARG002 - as the base
+        """Return an object that waits without wakeups."""
+        return NoWakeups()

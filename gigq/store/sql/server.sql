@@ -1,7 +1,7 @@
 -- Read-only queries about a server of PostgreSQL and the queue's objects there, for gigq doctor.
 
 -- Braces, since several statements at once take no parameters.
--- name: set_up_looking
+-- name: set_up_read_only
 SET TRANSACTION READ ONLY;
 SET LOCAL statement_timeout = {milliseconds};
 SET LOCAL lock_timeout = 100;

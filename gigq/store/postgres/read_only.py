@@ -1,4 +1,4 @@
-"""Reading queries of an inspection, each in a read-only transaction of its own."""
+"""Queries of an inspection, each in a read-only transaction of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNANSWERED = frozenset(
 )
 
 
-def look(
+def query(
     connection: Any, name: str, params: Mapping[str, Any] = NOTHING, seconds: float = 2.0
 ) -> list[Row] | None:
     """Return the rows of a statement for inspection.
@@ -38,7 +38,7 @@ def look(
         StoreError: the connection is lost, or the server refuses the statement.
     """
     statements = read_only_statements(POSTGRES)
-    limits = statements["set_up_looking"].format(milliseconds=max(1, round(seconds * 1000)))
+    limits = statements["set_up_read_only"].format(milliseconds=max(1, round(seconds * 1000)))
     try:
         with drivers.cursor_of(connection) as cursor:
             cursor.execute("; ".join(("BEGIN", *drivers.set_up_of(connection), limits)))

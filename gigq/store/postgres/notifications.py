@@ -15,7 +15,6 @@ from weakref import WeakKeyDictionary
 
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreError
-from gigq.model.jitter import random_between
 from gigq.model.served_queues import parse
 from gigq.model.storable_text import storable
 from gigq.store.dialect import POSTGRES
@@ -32,7 +31,6 @@ DEBOUNCE = 0.1
 """Seconds in which there is one notification for each queue at most."""
 
 _MOST_QUEUES = 16
-_POLL = 1.0
 CHECK_EVERY = 10.0
 """Seconds between two checks that the server still notifies this process."""
 
@@ -86,11 +84,11 @@ class Listener:
     """Waits on this thread's connection for notifications about the queues that it serves.
 
     Args:
-        connect: returns this thread's connection; None where no notifications arrive.
+        connect: returns this thread's connection.
         queues: patterns of the served queues; None for every queue.
     """
 
-    def __init__(self, connect: Callable[[], Any] | None, queues: Iterable[str] | None) -> None:
+    def __init__(self, connect: Callable[[], Any], queues: Iterable[str] | None) -> None:
         self._connect = connect
         self._serves = parse(queues).serves
         self._connection: Any = None
@@ -137,8 +135,6 @@ class Listener:
 
     def _listen(self) -> None:
         """Listen on this thread's connection, also on the next one after a loss."""
-        if self._connect is None:
-            return
         with suppress(StoreError), driver_errors_suppressed():
             connection = self._connect()
             if connection is not self._connection:
@@ -290,30 +286,6 @@ class QueueWatch:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-
-class Polling:
-    """The watch of a database that does not report writes: workers look once a second."""
-
-    @property
-    def longest_sleep(self) -> float:
-        """Seconds to sleep at most; not the same for all workers."""
-        return random_between(0.75 * _POLL, _POLL)
-
-    def descriptors(self) -> list[int]:
-        """Return no descriptors."""
-        return []
-
-    def renew(self) -> bool:
-        """Return False: there is nothing to open again."""
-        return False
-
-    def take(self) -> bool:
-        """Return False: no write was reported."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 def _queues_in(payload: str) -> list[str] | None:
