@@ -18,9 +18,10 @@ _SCHEMES = ("postgresql://", "postgres://")
 _LONGEST_SCHEME = len(_SCHEMES[0])
 _END_OF_NAME = re.compile(r"[:@/?#]")
 _SECRET = re.compile(r"\w*password\w*", re.IGNORECASE)
+_KEYWORD = r"(?:host|hostaddr|port|dbname|user|password|service)\s*="
 _BEGIN = re.compile(
     rf"\s*(?:(?:jdbc:)?{SCHEME.pattern}|postgres(?:ql)?(?::|//)"
-    r"|(?:host|hostaddr|port|dbname|user|password|service)\s*=|\w+\s*=(?=.*\bpassword\s*=))",
+    rf"|{_KEYWORD}|\w+\s*=(?=.*\s{_KEYWORD}|.*\bpassword\s*=))",
     re.IGNORECASE,
 )
 

@@ -135,10 +135,15 @@ def bring_up_to_date(name: str) -> tuple[int, int]:
 
 
 def whole_script(name: str) -> str:
-    """Return the script for an empty database, in the schema that an address names."""
+    """Return the script for an empty database, in the schema that an address names.
+
+    Raises:
+        UnsupportedStore: it is neither an address nor the path of a file.
+    """
     from gigq.store import migration_script
     from gigq.store.postgres.address import parse
 
+    refuse_other_files(name)
     return migration_script.whole(parse(name).schema if is_address(name) else None)
 
 

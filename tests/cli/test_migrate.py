@@ -217,3 +217,11 @@ def test_a_lost_file_is_not_begun_again(shell):
 @on_a_file
 def test_the_whole_script_is_only_printed(shell):
     assert shell.run("migrate", "--all").stderr == "gigq: --all needs --sql\n"
+
+
+@on_a_file
+def test_no_script_is_printed_for_an_address_in_another_form(shell):
+    refused = shell.run("migrate", "--sql", "--all", "--db", "host=db dbname=shop")
+
+    assert (refused.returncode, refused.stdout) == (69, "")
+    assert "write postgresql://USER@HOST/DATABASE" in refused.stderr

@@ -284,6 +284,7 @@ def test_a_database_in_memory_is_refused_by_the_commands(shell, command):
         ("postgresql:/me:secret@host/db", "'postgresql:'"),
         ("dbname=db password=secret", "'dbname='"),
         ("password = secret", "'password ='"),
+        ("sslmode=require application_name=a dbname=secret", "'sslmode='"),
     ],
 )
 def test_an_address_with_a_mistake_is_no_name_of_a_file(shell, address, begin):

@@ -95,6 +95,15 @@ def test_a_wrong_key_of_an_address_is_refused_in_its_place(tmp_path, lines, prob
     assert problems(write(tmp_path, f"[queue]\n{lines}\n"))[0].startswith(problem)
 
 
+@pytest.mark.parametrize("given", ["postgresql:/shop", "host=db user=me password=secret"])
+def test_an_address_in_another_form_is_refused_without_its_password(tmp_path, given):
+    (problem,) = problems(write(tmp_path, f'[queue]\ndatabase = "{given}"\n'))
+
+    assert "2: queue.database: expected the path of an SQLite file" in problem
+    assert "or postgresql://HOST/DATABASE" in problem
+    assert "secret" not in problem
+
+
 def test_a_wrong_variable_of_an_address_is_refused_by_its_name(tmp_path):
     path = write(tmp_path, '[queue]\ndatabase = "postgresql:///jobs"\n')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gigq.model.database_address import without_password
+from gigq.model.database_address import address_begin, without_password
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ def test_a_password_that_is_not_escaped_is_not_shown_either(password: str, end: 
     address = f"postgresql://shop:{password}@db.example/shop{end}"
 
     assert without_password(address) == "postgresql://shop@db.example/shop"
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"),
+    [
+        ("postgresql:/shop", "postgresql:"),
+        ("host=db dbname=shop", "host="),
+        ("sslmode=require dbname = shop", "sslmode="),
+        ("shop.db", None),
+        ("name=shop.db", None),
+        ("a b=c.db", None),
+    ],
+)
+def test_a_text_that_names_a_server_in_another_form_is_no_file_name(
+    text: str, begin: str | None
+) -> None:
+    assert address_begin(text) == begin
