@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gigq.errors import GigqError, SchemaTooNew
@@ -10,6 +11,8 @@ from gigq.model.database_address import without_password
 from gigq.store import initialization, migrate
 from gigq.store.database import Database
 from gigq.store.dialect import SQLITE
+from gigq.store.postgres.address import parse
+from gigq.store.postgres.pooler import is_direct
 from gigq.store.sqlite import initialized_mark
 from gigq.store.sqlite.connections import close_connections, open_connection
 from gigq.store.sqlite.file.filesystem import resolve
@@ -40,7 +43,7 @@ def check_database(config: Config) -> str:
         GigqdError: the daemon could not use it; the exit code is that of `start`.
     """
     if config.database_file is None:
-        return _on_server(config, lambda found: _judge_schema(found) + _judge_limit(found, config))
+        return _on_server(config, partial(_judge_server, config))
     path = config.database_file
     try:
         refuse_unusable_place(path)
@@ -109,6 +112,21 @@ def _on_server(config: Config, judge: Callable[[Database], str]) -> str:
     finally:
         backend.close()
     return f"{without_password(config.queue.database)}: {found}"
+
+
+def _judge_server(config: Config, database: Database) -> str:
+    return (
+        _judge_schema(database) + _judge_limit(database, config) + _judge_pooler(database, config)
+    )
+
+
+def _judge_pooler(database: Database, config: Config) -> str:
+    """Name the key `pooler` where it is of no use, and empty text elsewhere."""
+    if parse(config.queue.database).is_pooled:
+        with database.read() as session:
+            if is_direct(session.connection):
+                return "; pooler = true is not needed, since no pooler is on the way"
+    return ""
 
 
 def _judge_limit(database: Database, config: Config) -> str:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from support.doctor import changed, examined, other_session, said_of
 from support.pgbouncer import pooled
-from support.postgres import as_role
+from support.postgres import as_role, with_option
 from support.waiting import wait_until
 
 from gigq import JobQueue
@@ -47,6 +47,30 @@ def test_a_pooler_is_named_with_its_mode(shell, address, admin, mode, severity, 
     assert found["connection"]["severity"] == severity
     assert said in found["connection"]["found"]
     assert found["jobs"]["found"].startswith("1 jobs")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("pooler=true", "no pooler is on the way: idle workers look for jobs once a second"),
+        ("pooler=true&direct=db.example:5432", "no pooler is on the way"),
+    ],
+)
+def test_a_pooler_that_the_address_names_and_is_not_there_is_noted(shell, address, options, said):
+    one = examined(shell, with_option(address, options))[0]["connection"]
+
+    assert one["severity"] == "note"
+    assert one["found"].endswith(said)
+    assert "leave out pooler and direct" in one["remedy"]
+
+
+def test_workers_listen_beside_a_pooler_with_a_direct_address(shell, address, admin):
+    direct = quote(address, safe="")
+    with pooled("transaction", schema=schema(admin)) as through:
+        options = f"pooler=true&direct={direct}"
+        one = examined(shell, with_option(through, options))[0]["connection"]
+
+    assert (one["severity"], "workers listen at the direct address" in one["found"]) == ("ok", True)
 
 
 def of_check(inspected, check):

@@ -65,3 +65,15 @@ def test_the_server_lists_the_sessions_of_the_daemon_by_name(daemon: Daemon) -> 
 
 def names(connection: psycopg.Connection) -> list[tuple[str]]:
     return connection.execute("SELECT application_name FROM pg_stat_activity").fetchall()
+
+
+def test_a_check_reports_a_pooler_only_where_there_is_none(daemon: Daemon) -> None:
+    through = daemon.command("check", "--db")
+    server = postgres.with_option(postgres.server(), "pooler=true")
+    daemon.configure({"queue.database": server})
+    directly = daemon.command("check", "--db")
+    daemon.configure({"queue.database": daemon.address})
+
+    assert (through.returncode, directly.returncode) == (0, 0)
+    assert "pooler" not in through.stdout.partition("readable and writable")[2]
+    assert "pooler = true is not needed, since no pooler is on the way" in directly.stdout

@@ -170,20 +170,28 @@ def durability(inspected: ServerInspection) -> Iterator[Finding]:
 
 def pooler(inspected: ServerInspection) -> Iterator[Finding]:
     """Report a connection pooler on the way to the server."""
-    if inspected.pooler is None:
-        found = "connected without a pooler; a submit wakes idle workers by NOTIFY"
-        yield Finding("connection", "ok", found)
-    elif inspected.pooler == TRANSACTION:
-        yield Finding(
-            "connection",
-            "note",
-            "a pooler in transaction mode is on the way: LISTEN does not work, so idle workers "
-            "look for jobs once a second",
-            "give gigq an address that goes to the server itself, or to a pool in session mode",
-        )
-    else:
+    if inspected.pooler == TRANSACTION:
+        yield from _in_transaction_mode(inspected)
+    elif inspected.pooler:
         found = "a pooler in session mode is on the way; a submit wakes idle workers by NOTIFY"
         yield Finding("connection", "ok", found)
+    elif inspected.says_pooler:
+        found = "the address says pooler=true, and no pooler is on the way"
+        if inspected.direct is None:
+            found += ": idle workers look for jobs once a second"
+        yield Finding("connection", "note", found, f"{_NOT_NEEDED}, so that NOTIFY wakes workers")
+    else:
+        found = "connected without a pooler; a submit wakes idle workers by NOTIFY"
+        yield Finding("connection", "ok", found)
+
+
+def _in_transaction_mode(inspected: ServerInspection) -> Iterator[Finding]:
+    found = "a pooler in transaction mode is on the way"
+    if inspected.direct is not None:
+        yield Finding("connection", "ok", f"{found}; workers listen at the direct address")
+        return
+    slow = "LISTEN does not work, so idle workers look for jobs once a second"
+    yield Finding("connection", "note", f"{found}: {slow}", _DIRECT)
 
 
 def connection_limit(inspected: ServerInspection) -> Iterator[Finding]:
@@ -249,4 +257,9 @@ CHECKS: tuple[Callable[[ServerInspection], Iterator[Finding]], ...] = (
     *(queue_checks.jobs, serving, queue_checks.waiting, queue_checks.lost),
 )
 _RIGHTS = ("select", "insert", "update", "delete")
+_NOT_NEEDED = "leave out pooler and direct (in a configuration pooler and direct_address)"
+_DIRECT = (
+    "give the address pooler=true and direct=HOST:PORT, which goes to the server itself; or use a "
+    "pool in session mode"
+)
 _BY_BYTES = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8", "ucs_basic", "pg_c_utf8"})

@@ -15,6 +15,7 @@ from gigq.store.database import Database
 from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
 from gigq.store.postgres import connections
+from gigq.store.postgres.address import parse
 from gigq.store.postgres.adoption import tables_of
 from gigq.store.postgres.place import place_of
 from gigq.store.postgres.pooler import pooler_of
@@ -65,6 +66,8 @@ class ServerInspection:
         clock_ahead: seconds by which the server's clock is ahead of this host's.
         clock_error: the largest error of that number.
         pooler: the mode of the pooler on the way to the server; None without one.
+        says_pooler: True when the address has `pooler=true`.
+        direct: the address that avoids the pooler; None without one.
         connections: the row of the statement `connections`.
         lists: the rows of the other statements in `server.sql`, by name; None where the role may
             not see them.
@@ -82,6 +85,8 @@ class ServerInspection:
     clock_ahead: float
     clock_error: float
     pooler: str | None
+    says_pooler: bool
+    direct: str | None = field(repr=False)
     connections: Mapping[str, Any]
     lists: Mapping[str, list[Row] | None]
     wanted_collations: frozenset[str]
@@ -129,6 +134,8 @@ def gather(address: str) -> ServerInspection:
             clock_ahead=ahead,
             clock_error=error,
             pooler=pooler_of(connection, address),
+            says_pooler=parse(address).is_pooled,
+            direct=parse(address).direct,
             connections=(query(connection, "connections") or [{}])[0],
             lists={name: query(connection, name) for name in _LISTS},
             wanted_collations=frozenset(_wanted_collations()),

@@ -51,6 +51,11 @@ def pooler_of(connection: Any, address: str) -> str | None:
     return SESSION
 
 
+def is_direct(connection: Any) -> bool:
+    """Return True when no pooler is between this process and the server for certain."""
+    return bool(_pid(connection, _PID) == connection.info.backend_pid)
+
+
 def _pid(connection: Any, name: str) -> int | None:
     """Return the server process that answers; None when the pooler has none free in the time."""
     pgconn = connection.pgconn
