@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from support import postgres
 from support.doctor import changed, examined, other_session, said_of
 from support.pgbouncer import pooled
 from support.postgres import as_role, with_option
@@ -18,6 +20,7 @@ from gigq import JobQueue
 from gigq.model.ids import new_id
 from gigq.store.doctor.server_checks import judge
 from gigq.store.doctor.server_inspection import gather
+from gigq.store.statements import SQL
 
 MANY = 12_000
 
@@ -92,17 +95,24 @@ def test_rights_that_a_role_lacks_are_named(shell, address, admin, role, given, 
 
     assert found["permissions"]["severity"] == severity
     assert said in found["permissions"]["found"]
-    assert f"ON jobs TO {role}" in found["permissions"]["remedy"]
+    assert f"{SQL}/grants/worker.sql" in found["permissions"]["remedy"]
 
 
 def schema(connection):
     return connection.execute("SELECT current_schema()").fetchone()[0]
 
 
+def run_remedy(remedy):
+    """Run the command of a remedy as the superuser of the tests' server."""
+    command = remedy.partition(": ")[2].partition(" (")[0]
+    options, _, script = command.rpartition(" ")[0].partition(" -f ")
+    variables = dict(word.split("=") for word in options.split()[2::2])
+    postgres.psql(postgres.server(), Path(script), **variables)
+
+
 def test_with_the_rights_of_the_remedy_a_role_may_submit_and_run_jobs(shell, address, admin, role):
     found, _ = examined(shell, as_role(address, role))
-    admin.execute(found["permissions"]["remedy"])
-    admin.execute(f"GRANT INSERT ON jobs TO {role}")
+    run_remedy(found["permissions"]["remedy"])
     found, _ = examined(shell, as_role(address, role))
 
     assert found["permissions"]["found"].startswith(f"role {role} may submit and run jobs")
@@ -116,6 +126,7 @@ def test_a_role_that_may_not_use_the_schema_is_a_problem(shell, address, admin, 
 
     assert found["database"]["severity"] == "problem"
     assert f"role {role} may use no schema" in found["database"]["found"]
+    assert f"-v role={role} -v schema=SCHEMA -f {SQL}/grants/" in found["database"]["remedy"]
 
 
 def test_the_connections_of_gigq_are_counted(shell, address):

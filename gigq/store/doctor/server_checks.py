@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.model.units import format_duration
 from gigq.store.doctor import queue_checks, vacuum_checks
 from gigq.store.doctor.finding import Finding
-from gigq.store.doctor.remedies import remedy
+from gigq.store.doctor.remedies import grants, remedy
 from gigq.store.postgres.pooler import TRANSACTION
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def tables(inspected: ServerInspection) -> Iterator[Finding]:
     if place is None:
         path, role = inspected.server["search_path"], inspected.server["role"]
         found = f"role {role} may use no schema of the search path {path}, or there is none"
-        yield Finding("database", "problem", found, f"GRANT USAGE ON SCHEMA … TO {role}")
+        advice = f"as the owner of the schema: {grants('worker', inspected.server)}"
+        yield Finding("database", "problem", found, advice)
         return
     if inspected.content is None:
         found = f"there is no queue in schema {place}"
@@ -86,14 +87,15 @@ def rights(inspected: ServerInspection) -> Iterator[Finding]:
         return
     named = {table: [right.upper() for right in lacking] for table, lacking in missing.items()}
     lacks = "; ".join(f"{' and '.join(these)} on {table}" for table, these in named.items())
-    grants = "; ".join(f"GRANT {', '.join(g)} ON {table} TO {role}" for table, g in named.items())
+    to_run = f"as the owner of the tables: {grants('worker', inspected.server)}"
     if not _missing(inspected, _TO_SUBMIT):
         found = f"role {role} may submit jobs, but not run them: it lacks {lacks}"
-        yield Finding("permissions", "note", found, f"if it has to run jobs: {grants}")
+        yield Finding("permissions", "note", found, f"if it has to run jobs, {to_run}")
         return
     can_read = "select" not in missing.get("jobs", [])
     found = f"role {role} may neither submit nor run jobs: it lacks {lacks}"
-    yield Finding("permissions", "warning" if can_read else "problem", found, grants)
+    advice = f"{to_run} (submitter.sql beside it is for a role that only submits)"
+    yield Finding("permissions", "warning" if can_read else "problem", found, advice)
 
 
 def _missing(inspected: ServerInspection, needed: Mapping[str, set[str]]) -> dict[str, list[str]]:

@@ -24,7 +24,8 @@ _RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
     "25006": "the server or the database is read-only; connect to the primary, or reset "
     "default_transaction_read_only",
-    _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it",
+    _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it "
+    "(gigq doctor shows where they are)",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
     _FULL: "raise max_connections, or use fewer workers",
