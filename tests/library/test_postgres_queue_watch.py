@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,8 +15,10 @@ from support.waiting import wait_until
 
 from gigq import Job, JobQueue
 from gigq.descriptors import wait_readable
+from gigq.errors import StoreUnavailable
 from gigq.model.ids import new_id
 from gigq.store.backend import backend_of
+from gigq.store.postgres import notifications
 from gigq.store.postgres.connections import new_connection
 from gigq.store.postgres.notifications import QueueWatch
 
@@ -94,7 +97,7 @@ def test_it_reports_the_queues_of_other_processes(queue: JobQueue, watch: QueueW
 def test_names_that_are_too_long_for_a_notification_count_as_any_queue(
     queue: JobQueue, watch: QueueWatch
 ) -> None:
-    queue.submit_many(Job("job", nothing, {}, queue=f"{'q' * 90}{n}") for n in range(100))
+    queue.submit_many(Job("job", nothing, {}, queue=f"{'é' * 250}{n}") for n in range(16))
     assert wait_readable([watch], 10)
     assert watch.take() is None
 
@@ -172,3 +175,27 @@ def test_a_server_that_cannot_be_reached_is_named(relay: Relay, address: str) ->
     assert watch.fileno() == -1
     assert "check that the server runs" in (watch.problem or "")
     assert watch.take() == frozenset()
+
+
+def test_the_pauses_between_tries_to_connect_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        tries.append(now[0])
+        raise StoreUnavailable("no server")
+
+    now, tries = [0.0], list[float]()
+    monkeypatch.setattr(notifications, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    watch = QueueWatch(fail)
+    while now[0] < 40:
+        watch.renew()
+        now[0] += 0.5
+
+    assert tries == [0, 2, 6, 14, 24, 34]
+    assert watch.problem == "no server"
+
+
+def test_it_names_the_reason_for_which_the_server_refuses_to_listen(address: str) -> None:
+    nowhere = postgres.with_option(address.partition("&options=")[0], "schema=missing")
+    watch = QueueWatch(lambda: new_connection(nowhere))
+    watch.renew()
+    wait_until(lambda: watch.take() == frozenset() and "null" in (watch.problem or ""))
+    watch.close()

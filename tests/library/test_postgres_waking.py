@@ -20,7 +20,7 @@ from gigq.store.backend import backend_of
 from gigq.store.dialect import POSTGRES
 from gigq.store.listeners import NoWatch
 from gigq.store.postgres import connections
-from gigq.store.postgres.notifications import DEBOUNCE, Listener
+from gigq.store.postgres.notifications import DEBOUNCE
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _USAGE = "SELECT pg_notification_queue_usage()"
 _PROCESSES, _EACH = 8, 250
+_LAST = ["the last one"]
 _let_go = threading.Event()
 _waits: list[bool] = []
 _waits_before_job: list[int] = []
@@ -100,8 +101,15 @@ def working(address: str) -> Iterator[list[bool]]:
 
 
 def notifications(heard: psycopg.Connection[Any]) -> list[list[str]]:
-    """The queues of each notification that has arrived."""
-    return [json.loads(one.payload) for one in heard.notifies(timeout=0.5)]
+    """The queues of each notification that was sent before this call."""
+    with psycopg.connect(heard.info.dsn, autocommit=True) as other:
+        other.execute("SELECT pg_notify('gigq_' || current_schema(), %s)", (json.dumps(_LAST),))
+    found: list[list[str]] = []
+    for one in heard.notifies(timeout=60):
+        if (queues := json.loads(one.payload)) == _LAST:
+            return found
+        found.append(queues)
+    raise AssertionError(f"of the notifications only {found} have arrived")
 
 
 def in_processes(call: Callable[[], None]) -> None:
@@ -121,8 +129,11 @@ def in_processes(call: Callable[[], None]) -> None:
 
 
 def at_most_ten_a_second(number: int, began: float) -> bool:
-    """True when there were so many in the time since then, and the tenth that is not over."""
-    return 1 <= number <= (time.monotonic() - began) / DEBOUNCE + 2
+    """True when there were so many in the time since then, and the tenth that is not over.
+
+    A process that waits for a processor may be late with one.
+    """
+    return 1 <= number <= (time.monotonic() - began) / DEBOUNCE + 2 + _PROCESSES
 
 
 def test_processes_that_submit_cause_ten_notifications_a_second_together(
@@ -176,13 +187,11 @@ def test_a_notification_wakes_an_idle_worker(queue: JobQueue, address: str) -> N
 def test_a_lost_notification_costs_one_poll(queue: JobQueue, address: str) -> None:
     with working(address) as waits, JobQueue(f"{address}&notify=off") as silent:
         wait_until(lambda: False in waits)
-        before = len(waits)
         job_id = silent.submit(Job("job", note_waits))
+        submitted = len(waits)
         wait_until(lambda: silent.get_status(job_id)["status"] == "completed")
-    until_then = waits[before : _waits_before_job[-1]]
-    # The wait in which it was submitted ended without a wakeup, and another one may have before.
-    assert True not in until_then
-    assert len(until_then) <= 2
+    # The wait in which it was submitted ended without a wakeup.
+    assert waits[submitted : _waits_before_job[-1]] in ([], [False])
 
 
 def test_workers_do_not_poll_in_step() -> None:
@@ -217,36 +226,6 @@ def test_a_job_in_a_transaction_does_not_keep_notifications_in_the_server(
             wait_until(lambda: queue.get_status(job_id)["status"] == "completed")
     finally:
         _let_go.set()
-
-
-def test_a_listener_goes_on_with_the_next_connection(queue: JobQueue, address: str) -> None:
-    listener = Listener(lambda: connections.open_connection(address), None)
-    assert listener.wait(0)
-    assert listener.drain()
-    pid = connections.open_connection(address).info.backend_pid
-    with psycopg.connect(address) as other:
-        other.execute("SELECT pg_terminate_backend(%s, 10000)", (pid,))
-
-    assert listener.wait(0)  # some may have been missed
-    assert listener.drain()
-    in_another_thread(lambda: JobQueue(address).submit(Job("job", nothing)))
-    assert listener.wait(10)
-    listener.close()
-
-
-def test_a_listener_looks_again_for_what_was_not_announced(address: str) -> None:
-    listener = Listener(lambda: connections.open_connection(address), None)
-    assert listener.wait(0)
-    assert listener.drain()
-    # Another process may have notified about the same queue just before.
-    assert not listener.wait(3600)
-    listener.close()
-
-
-def in_another_thread(call: Callable[[], object]) -> None:
-    thread = threading.Thread(target=call)
-    thread.start()
-    thread.join()
 
 
 def test_the_longest_name_of_a_schema_has_a_channel() -> None:

@@ -8,6 +8,7 @@ notification is a statement of its own after the commit, and there is at most on
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,6 @@ from weakref import WeakKeyDictionary
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreError
 from gigq.model.served_queues import parse
-from gigq.model.storable_text import storable
 from gigq.store.dialect import POSTGRES
 from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
@@ -24,6 +24,8 @@ from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from psycopg import Notify
 
     from gigq.store.session import Row
 
@@ -61,7 +63,7 @@ class Notifier:
             return
         self._sent = {queue: at for queue, at in self._sent.items() if now - at < DEBOUNCE}
         self._sent.update(dict.fromkeys(queues, now))
-        names = [_EVERY_QUEUE] if len(queues) > _MOST_QUEUES else list(map(storable, queues))
+        names = [_EVERY_QUEUE] if len(queues) > _MOST_QUEUES else queues
         with driver_errors_suppressed():  # polling goes on
             self._send(connection, names)
 
@@ -93,11 +95,13 @@ class Listener:
         self._serves = parse(queues).serves
         self._connection: Any = None
         self._is_notified = False
-        self._look_again_at = 0.0
+        self._look_again_at = math.inf
 
     def drain(self) -> bool:
         """Forget all notifications so far: the caller's next look finds their jobs."""
         was_notified, self._is_notified = self._is_notified, False
+        if time.monotonic() >= self._look_again_at:
+            self._look_again_at = math.inf
         return was_notified
 
     def wait(self, timeout: float, others: Iterable[int] = ()) -> bool:
@@ -109,6 +113,7 @@ class Listener:
         self._listen()
         deadline = time.monotonic() + self._pause(timeout)
         others = list(others)
+        self._take_input()
         while not self._is_notified and (left := deadline - time.monotonic()) > 0:
             descriptor = self._descriptor()
             ready = wait_readable([*others, *descriptor], left)
@@ -119,19 +124,21 @@ class Listener:
 
     def rest(self) -> None:
         """Stop listening while a job runs: the server keeps what is not read, for all of them."""
-        connection, self._connection = self._connection, None
+        connection = self._connection
+        self.close()
         if connection is not None:
             with driver_errors_suppressed():
                 connection.execute(statements(POSTGRES)["stop_listening"])
 
     def close(self) -> None:
         """Stop waiting."""
+        if self._connection is not None:
+            self._connection.remove_notify_handler(self._on_notify)
         self._connection = None
 
     def _pause(self, timeout: float) -> float:
         """Return the time to sleep: until the look for what a sender did not announce."""
-        until_then = self._look_again_at - time.monotonic()
-        return min(timeout, until_then) if until_then > 0 else timeout
+        return min(timeout, max(0.0, self._look_again_at - time.monotonic()))
 
     def _listen(self) -> None:
         """Listen on this thread's connection, also on the next one after a loss."""
@@ -139,7 +146,9 @@ class Listener:
             connection = self._connect()
             if connection is not self._connection:
                 connection.execute(statements(POSTGRES)["listen"])
+                self.close()
                 self._connection = connection
+                connection.add_notify_handler(self._on_notify)
                 self._note()
 
     def _descriptor(self) -> list[int]:
@@ -153,13 +162,20 @@ class Listener:
         try:
             connection.pgconn.consume_input()
             while (found := connection.pgconn.notifies()) is not None:
-                queues = _queues_in(found.extra.decode("utf-8", "replace"))
-                if queues is None or any(map(self._serves, queues)):
-                    self._note()
+                self._take(found.extra.decode("utf-8", "replace"))
         except Exception as error:
             if not is_from_driver(error):
                 raise
             connection.close()
+
+    def _on_notify(self, notification: Notify) -> None:
+        """Take a notification that has come with the answer to a statement of the worker."""
+        self._take(notification.payload)
+
+    def _take(self, payload: str) -> None:
+        queues = _queues_in(payload)
+        if queues is None or any(map(self._serves, queues)):
+            self._note()
 
     def _note(self) -> None:
         self._is_notified = True
