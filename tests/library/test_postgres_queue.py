@@ -21,6 +21,8 @@ from gigq.model.ids import new_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOCK_FILE, _BOOT, _NAMESPACE = 2, 3, 4
+
 
 @task()
 def add(a: int, b: int) -> int:
@@ -146,16 +148,40 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None
 
 def test_the_jobs_of_a_killed_worker_are_started_again(queue: JobQueue, address: str) -> None:
     job_id = queue.submit(Job("sleeps", time.sleep, {"seconds": 0}, max_attempts=2))
+    _run_of_a_dead_worker(address)
+    assert queue.get_status(job_id)["status"] == "running"
+
+    Worker(address)._check_for_timeouts()
+    assert queue.get_status(job_id)["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "changed", [{_LOCK_FILE: "x", _BOOT: "x"}, {_LOCK_FILE: "x", _NAMESPACE: "1"}]
+)
+def test_a_job_of_another_host_is_left_alone(
+    queue: JobQueue, address: str, changed: dict[int, str]
+) -> None:
+    job_id = queue.submit(Job("sleeps", time.sleep, {"seconds": 0}, timeout=None))
+    run = _run_of_a_dead_worker(address).split(":")
+    of_other = ":".join(changed.get(number, part) for number, part in enumerate(run))
+    queue._get_connection().execute("UPDATE job_executions SET run = %s", (of_other,))
+
+    Worker(address)._check_for_timeouts()
+    assert queue.get_status(job_id)["status"] == "running"
+
+
+def _run_of_a_dead_worker(address: str) -> str:
+    """Let a worker claim a job and die; its run."""
     child = os.fork()
     if child == 0:
         worker = Worker(address)
         worker._claim_job()
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert queue.get_status(job_id)["status"] == "running"
-
-    Worker(address)._check_for_timeouts()
-    assert queue.get_status(job_id)["status"] == "pending"
+    with psycopg.connect(address) as connection:
+        row = connection.execute("SELECT run FROM job_executions").fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "PostgreSQL", "Postgres"])

@@ -194,8 +194,8 @@ def test_the_pauses_between_tries_to_connect_grow(monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_names_the_reason_for_which_the_server_refuses_to_listen(address: str) -> None:
-    nowhere = postgres.with_option(address.partition("&options=")[0], "schema=missing")
-    watch = QueueWatch(lambda: new_connection(nowhere))
+    without_schema = postgres.with_option(address.partition("&options=")[0], "schema=missing")
+    watch = QueueWatch(lambda: new_connection(without_schema))
     watch.renew()
     wait_until(lambda: watch.take() == frozenset() and "null" in (watch.problem or ""))
     watch.close()
