@@ -77,10 +77,12 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
 
 def _migrate_online(session: Session, begin: Begin) -> None:
     from gigq.store.online_migration import create_schema
+    from gigq.store.postgres.obstacles import objects_refused
 
     refuse_to_begin(session, begin)
-    create_schema(session)
-    _migrate(session)
+    with objects_refused(session):
+        create_schema(session)
+        _migrate(session)
 
 
 @contextmanager
@@ -273,9 +275,16 @@ def _refuse_newer(session: Session, found: int) -> None:
 def version_in(session: Session) -> int:
     """Return the version of the schema; 0 without the tables of a queue."""
     names = {row["name"] for row in session.all("table_names")}
-    if "gigq_schema" not in names:
-        return 0
-    row = session.one("schema_version")
+    read = partial(_version, session, names)
+    if dialect_of(session.connection) == POSTGRES:
+        from gigq.store.postgres.obstacles import checked_version
+
+        return checked_version(session, names, read)
+    return read()
+
+
+def _version(session: Session, names: set[str]) -> int:
+    row = session.one("schema_version") if "gigq_schema" in names else None
     return int(row["version"] or 0) if row else 0
 
 

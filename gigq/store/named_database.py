@@ -165,7 +165,12 @@ def _on_server(address: str) -> Database:
 
 
 def _require_tables(address: str) -> None:
-    names = {row["name"] for row in _on_server(address).all("table_names")}
+    from gigq.store.postgres.obstacles import refuse_without_schema
+
+    with _on_server(address).read() as session:
+        names = {row["name"] for row in session.all("table_names")}
+        if not names:
+            refuse_without_schema(session)
     if "jobs" not in names:
         remedy = "it has tables of another program" if names else "submit a job first"
         raise StoreUnavailable(

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.only("postgres")
 
 ROUNDS = 10
 COLUMNS = ("id", "name", "created_at", "updated_at", "function_module", "function_name")
-TABLE_OF_AN_APPLICATION = f"CREATE TABLE jobs ({', '.join(f'{name} TEXT' for name in COLUMNS)})"
+TABLE_OF_AN_APPLICATION = f"""CREATE TABLE jobs (
+    {", ".join(f"{name} TEXT" for name in COLUMNS)}, PRIMARY KEY (id))"""
 INSERT = "INSERT INTO jobs VALUES (?, 'x', 'x', 'x', 'x', 'x')"
 WAITING = """SELECT 1 FROM pg_locks WHERE relation = to_regclass('jobs') AND NOT granted"""
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _TABLE = re.compile(r"\bTABLE IF NOT EXISTS (\w+) \(.*?^\)[^;]*;", re.DOTALL | re.MULTILINE)
 _DEFAULT = re.compile(r"\bDEFAULT ('[^']*'|\S+)")
+_OTHER_PLACE = (
+    "rename the table, or name another schema with ?schema=NAME in the address: then gigq makes "
+    "its own. Nothing was changed"
+)
 _TEXTS = frozenset({"text", "character varying", "character"})
 _NUMBERS = frozenset(
     {"smallint", "integer", "bigint", "numeric", "real", "double precision"},
@@ -53,6 +57,7 @@ def changes(session: Session, schema: str) -> list[str]:
         }
         if have:
             _refuse_other_kinds(table, wanted, have)
+            _refuse_other_tables(session, table, have)
             found += _changes(table, wanted, have)
     return found
 
@@ -83,7 +88,19 @@ def _refuse_other_kinds(table: str, wanted: Mapping[str, str], have: Mapping[str
     if wrong:
         raise UnsupportedStore(
             f"the tables cannot be used as a queue: {'; '.join(wrong)}. Change the type of these "
-            "columns, or rename the table: then gigq makes its own. Nothing was changed"
+            f"columns, or {_OTHER_PLACE}"
+        )
+
+
+def _refuse_other_tables(session: Session, table: str, have: Mapping[str, str]) -> None:
+    """Refuse a table that only has the name of one of a queue's."""
+    if table == "jobs":
+        lacks = "" if session.all("unique_ids") else "no column id that is its primary key"
+    else:
+        lacks = "" if "job_id" in have else "no column job_id"
+    if lacks:
+        raise UnsupportedStore(
+            f"the table {table} is not one of a queue: it has {lacks}. Add it, or {_OTHER_PLACE}"
         )
 
 

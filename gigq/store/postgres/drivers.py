@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver, translated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gigq.errors import StoreError
 
 _IDLE, _ACTIVE = 0, 1
+_USUAL_PORT = "5432"
 
 
 def is_psycopg2(connection: Any) -> bool:
@@ -123,8 +125,25 @@ def store_errors(connection: Any, *, may_be_done: bool = False) -> Iterator[None
 
 
 def address_of(connection: Any) -> str:
-    """Return the server and the database of a connection, for messages; never the password."""
-    server = database = ""
+    """Return the role, the server, the database and the schema of a connection, for messages.
+
+    It is an address to copy, without the password.
+    """
+    found = ""
     with driver_errors_suppressed():  # a connection that was closed here has no information
-        server, database = connection.info.host or "localhost", connection.info.dbname
-    return f"postgresql://{server}/{database}" if server else "the PostgreSQL database"
+        found = _address(connection.info, schema_of(connection))
+    return found or "the PostgreSQL database"
+
+
+def _address(info: Any, schema: str | None) -> str:
+    host, port = info.host or "localhost", str(info.port)
+    is_socket = host.startswith("/")
+    options = {
+        "host": host if is_socket else None,
+        "port": port if port != _USUAL_PORT else None,
+        "schema": schema,
+    }
+    query = "&".join(f"{name}={quote(value)}" for name, value in options.items() if value)
+    server = "" if is_socket else f"[{host}]" if ":" in host else host
+    place = f"{quote(info.user)}@{server}/{quote(info.dbname)}"
+    return f"postgresql://{place}{'?' if query else ''}{query}"

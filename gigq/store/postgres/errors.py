@@ -52,7 +52,7 @@ def translated(
         is_lost: True when the connection does not exist any more.
         may_be_done: True when the server may have committed before it was lost.
     """
-    code = _code(error)
+    code = code_of(error)
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
     if code in _CROSSED:
         return Deadlock(f"{address}: {_CROSSED[code]} ({code}: {said}); try again")
@@ -90,6 +90,7 @@ def driver_errors_suppressed() -> Iterator[None]:
             raise
 
 
-def _code(error: Any) -> str:
+def code_of(error: Any) -> str:
+    """Return the SQLSTATE of an error of the driver; empty without one."""
     code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     return code or (_FULL if _IS_FULL.search(str(error)) else "")

@@ -1,9 +1,6 @@
 -- The frame of a script for psql that migrates a PostgreSQL database. Braces stand for values, since a
 -- script has no parameters.
 
--- name: current_schema
-SELECT current_schema() AS name;
-
 -- name: script_start
 \set ON_ERROR_STOP on
 \o /dev/null

@@ -50,6 +50,9 @@ ALTER TABLE {table} ADD COLUMN {definition};
 ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
 
 -- The catalog of this server.
+-- name: current_schema
+SELECT current_schema() AS name, current_setting('search_path') AS search_path;
+
 -- name: table_names
 SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
 
@@ -60,6 +63,12 @@ WHERE table_schema = current_schema() AND table_name = 'jobs';
 -- name: columns_of_table
 SELECT column_name AS name, data_type AS type FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = :name;
+
+-- name: unique_ids
+SELECT indexrelid::regclass::text AS name FROM pg_index
+JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+WHERE indrelid = to_regclass(quote_ident(current_schema()) || '.jobs') AND indisunique AND indnkeyatts = 1
+    AND indpred IS NULL AND attname = 'id';
 
 -- One process migrates at a time; the others wait here. The schema may not exist yet.
 -- name: lock_schema

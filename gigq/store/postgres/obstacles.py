@@ -1,0 +1,100 @@
+"""Databases on a server that hold no queue: encoding, search_path, objects of other programs."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gigq.errors import UnsupportedStore
+from gigq.store.postgres import drivers
+from gigq.store.postgres.errors import code_of, is_from_driver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gigq.store.session import Session
+
+_ENCODING = "UTF8"
+_OWN_SCHEMA = "give the queue a schema of its own, such as ?schema=gigq in its address"
+_RIGHT = "42501"
+_OF_OTHER_OBJECTS = frozenset({"0A000", "23502", "2BP01"})
+"""Codes of a table that is altered, besides the class 42 for names and definitions."""
+
+
+def checked_version(session: Session, names: set[str], read: Callable[[], int]) -> int:
+    """Return the version of the schema.
+
+    Args:
+        session: the transaction.
+        names: the tables of the schema.
+        read: returns the version.
+
+    Raises:
+        UnsupportedStore: the database cannot hold a queue; the message names the remedy.
+    """
+    refuse_encoding(session.connection)
+    if not names:
+        refuse_without_schema(session)
+    with objects_refused(session):
+        version = read()
+    if version and "jobs" not in names:
+        raise UnsupportedStore(
+            f"{drivers.address_of(session.connection)} has the table gigq_schema and no table "
+            f"jobs: a part of a queue, or a table of another program; restore a backup, or "
+            f"{_OWN_SCHEMA}"
+        )
+    return version
+
+
+def refuse_encoding(connection: Any) -> None:
+    """Refuse a database in which not every text can be stored.
+
+    The server has reported the encoding at the login; a pooler may not have passed it on.
+
+    Raises:
+        UnsupportedStore: its encoding is not UTF8.
+    """
+    found = connection.info.parameter_status("server_encoding")
+    if found not in {None, _ENCODING}:
+        raise UnsupportedStore(
+            f"{drivers.address_of(connection)} is encoded in {found}, and a queue needs UTF8; "
+            "create a database for it: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def refuse_without_schema(session: Session) -> None:
+    """Refuse a connection whose search_path names no schema, unless its address names one.
+
+    Raises:
+        UnsupportedStore: tables have no schema there.
+    """
+    if drivers.schema_of(session.connection) is not None:
+        return
+    row = session.one("current_schema")
+    if row is None or row["name"] is None:
+        path = row["search_path"] if row else ""
+        raise UnsupportedStore(
+            f"{drivers.address_of(session.connection)}: the search_path of the role is {path!r}, "
+            "in which there is no schema that the role may use; name one with ?schema=NAME in the "
+            "address"
+        )
+
+
+@contextmanager
+def objects_refused(session: Session) -> Iterator[None]:
+    """Explain an error of the server about objects that have the names of gigq's, and are not.
+
+    Raises:
+        UnsupportedStore: the server has refused a statement about them.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = code_of(error) if is_from_driver(error) else ""
+        if code == _RIGHT or not (code.startswith("42") or code in _OF_OTHER_OBJECTS):
+            raise
+        said = str(error).split("\n", 1)[0]
+        raise UnsupportedStore(
+            f"{drivers.address_of(session.connection)} has objects of another program with names "
+            f"that gigq uses ({said}); {_OWN_SCHEMA}. Nothing was changed"
+        ) from error
