@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gigq.errors import StoreError, StoreLocked, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 Row = dict[str, Any]
+Completion = tuple[Any, ...]
+"""An execution's result, output, `peak_rss`, `cpu_time`, `wall_time` and id, and its job's id."""
+
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -130,6 +133,40 @@ class Session(ABC):
         """
         self.many("insert_job", rows)
         return frozenset()
+
+    def complete(self, rows: Sequence[Completion]) -> bool:
+        """Complete executions and their jobs.
+
+        Returns:
+            False when another process has settled one of them: undo the transaction then.
+        """
+        now = self.now
+        closed = self.many(
+            "complete_execution",
+            [(*values, now, now, execution_id) for *values, execution_id, _ in rows],
+        )
+        ended = self.many(
+            "complete_job_of_execution",
+            [(row[0], now, now, now, row[-1], row[-2]) for row in rows],
+        )
+        return closed == ended == len(rows)
+
+    def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:
+        """Open executions of pending jobs and claim the jobs, at a time after all that was read.
+
+        Args:
+            taken: the row numbers of the jobs by the ids of the executions, as JSON.
+            number: their number.
+            who: the worker and its run.
+
+        Returns:
+            False when a job has an open execution already, and no job was claimed.
+        """
+        params = {**who, "taken": taken, "now": self.now}
+        if self.run("open_executions_of_rows", params) != number:
+            return False
+        self.run("claim_rows", params)
+        return True
 
     def read_time(self) -> None:  # noqa: B027
         """Set `now` to a time after the last commit that this transaction has seen.

@@ -19,7 +19,7 @@ _FILES = {
     SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
         *("shared", "listing", "unconfirmed", "notifications", "postgres_session", "postgres"),
-        *("postgres_batches", "migration_script"),
+        *("postgres_claims", "postgres_batches", "migration_script"),
     ),
 }
 

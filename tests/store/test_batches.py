@@ -341,6 +341,8 @@ def test_an_execution_that_foreign_sql_left_open_is_superseded(
     found = [jobs.executions(db, id_) for id_ in ids]
 
     assert [row["id"] for row in rows] == ids
+    attempts = {row["id"]: row["attempts"] for row in rows}
+    assert {id_: (jobs.get(db, id_) or {})["attempts"] for id_ in ids} == attempts
     assert {row["execution_id"] for row in settle_and_claim.open_executions(db)} == set(tokens)
     for number, executions in enumerate(found):
         closed = [e for e in executions if e["id"] == old[number]]
@@ -443,7 +445,7 @@ class StumbleError(Exception):
     [
         *("complete_execution", "complete_job_of_execution", "awaited_among", "settle_execution"),
         *("release_dependents", "end_attempt", "delete_unstarted_execution", "release_job"),
-        *("promote_delayed", "due_up_to", "best_due", "claim_rows"),
+        *("promote_delayed", "due_in_every_queue", "best_due", "claim_rows"),
         *("open_executions_of_rows", "expire_jobs"),
     ],
 )
@@ -474,11 +476,33 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
     assert len(more) == 6
 
 
+TOGETHER_ON_POSTGRES = {
+    "complete": {"complete_execution", "complete_job_of_execution"},
+    "open_and_claim": {"open_executions_of_rows", "claim_rows"},
+}
+
+
 def stumbling(monkeypatch: pytest.MonkeyPatch, verb: str, broken: dict[str, bool]) -> None:
     """Have a statement raise after it has done its work."""
     for kind in (SqliteSession, PostgresSession):
         for method in ("all", "run", "many"):
             monkeypatch.setattr(kind, method, _stumbling(getattr(kind, method), verb, broken))
+    for method, parts in TOGETHER_ON_POSTGRES.items():
+        step = method if verb in parts else verb
+        real = getattr(PostgresSession, method)
+        monkeypatch.setattr(PostgresSession, method, _stumbling_step(real, step, broken))
+
+
+def _stumbling_step(
+    real: Callable[..., Any], verb: str, broken: dict[str, bool]
+) -> Callable[..., Any]:
+    def after(session: Session, *params: Any) -> Any:
+        found = real(session, *params)
+        if broken["on"] and real.__name__ == verb:
+            raise StumbleError
+        return found
+
+    return after
 
 
 def _stumbling(real: Callable[..., Any], verb: str, broken: dict[str, bool]) -> Callable[..., Any]:
@@ -505,6 +529,27 @@ def finished_by_foreign_sql(db: Database, row: Row) -> None:
 
 def deleted(db: Database, row: Row) -> None:
     sql(db, "DELETE FROM jobs WHERE id = ?", row["id"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE jobs SET execution_id = 'other' WHERE execution_id = ?",
+        "UPDATE job_executions SET status = 'failed' WHERE id = ?",
+    ],
+)
+def test_a_job_that_foreign_sql_has_given_to_another_execution_keeps_its_status(
+    db: Database, change: str
+) -> None:
+    insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    rows = take(db)
+    sql(db, change, rows[1]["execution_id"])
+    done, _ = swap(db, SettleBatch(tuple(map(over, rows))))
+
+    assert [one is None for one in done] == [False, True, False]
+    assert [(jobs.get(db, row["id"]) or {})["status"] for row in rows] == [
+        "completed", "running", "completed",
+    ]  # fmt: skip
 
 
 TAKEN_AWAY = [superseded, snatched, finished_by_foreign_sql, deleted]

@@ -24,11 +24,17 @@ pytestmark = pytest.mark.only("sqlite")
 
 DUE = [
     *("claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"),
-    *("queues_with_due_jobs", "due_up_to", "best_due", "anything_due_in_queues"),
+    *(
+        "queues_with_due_jobs",
+        "due_up_to",
+        "due_in_every_queue",
+        "best_due",
+        "anything_due_in_queues",
+    ),
 ]
 DELAYED = [
     *("promote_delayed", "next_due_at", "next_due_at_in_queues", "next_due_at_in_other_queues"),
-    "is_expired_or_promotable",
+    "needs_before_claim",
     *("queues_with_delayed_jobs",),
 ]
 
@@ -64,7 +70,7 @@ def test_delayed_jobs_are_found_by_their_time(db: Database, name: str) -> None:
     [
         ("open_executions", "job_executions_open"),
         ("strays", "jobs_stray"),
-        ("is_expired_or_promotable", "jobs_expiring"),
+        ("needs_before_claim", "jobs_expiring"),
         ("expire_jobs", "jobs_expiring"),
         ("next_expiry_at", "jobs_expiring"),
         ("cancel_requests", "job_executions_to_cancel"),
@@ -113,7 +119,7 @@ SETTLE = (
     *("complete_execution", "complete_job_of_execution", "awaited_among"),
     *("claim_rows", "open_executions_of_rows"),
     *("delete_unstarted_execution", "release_job", "supersede_others", "reschedule_job"),
-    *("is_expired_or_promotable", "expire_jobs", "next_expiry_at"),
+    *("needs_before_claim", "expire_jobs", "next_expiry_at"),
 )
 
 

@@ -81,6 +81,7 @@ VALUES = {
     "rows": "[3, 7]",
     "jobs": '[{"row": 3, "id": "job3", "over_at": "2026-01-01T00:00:03.000000+00:00"}]',
     "taken": '{"new execution": 12}',
+    "number": "1",
 }
 NOT_GIVEN = {"workflow", "name", "error", "since", "before"}
 
@@ -135,6 +136,7 @@ def plan(connection: Any, name: str, mode: str) -> str:
         ("claim_from_every_queue", "jobs_due"),
         ("best_due", "jobs_due"),
         ("due_up_to", "jobs_due"),
+        ("due_in_every_queue", "jobs_due"),
         ("anything_due", "jobs_due"),
         ("anything_due_in_queues", "jobs_due"),
         ("queues_with_due_jobs", "jobs_due"),
@@ -144,8 +146,9 @@ def plan(connection: Any, name: str, mode: str) -> str:
         ("look_of_daemon", "jobs_unlinked"),
         ("look_of_daemon", "job_executions_open"),
         ("look_of_daemon", "job_executions_to_cancel"),
-        ("is_expired_or_promotable", "jobs_delayed"),
-        ("is_expired_or_promotable", "jobs_expiring"),
+        ("needs_before_claim", "jobs_unlinked"),
+        ("needs_before_claim", "jobs_delayed"),
+        ("needs_before_claim", "jobs_expiring"),
         ("promote_delayed", "jobs_delayed"),
         ("expire_jobs", "jobs_expiring"),
         ("next_due_at", "jobs_delayed"),
@@ -189,6 +192,7 @@ def test_each_index_serves_the_statement_it_was_made_for(
         *("release_dependents_that_do_not_wait", "delete_edges_to_dependents_that_do_not_wait"),
         *("complete_job", "job_to_decide", "release_job", "delete_unstarted_execution"),
         *("claim_rows", "open_executions_of_rows", "supersede_others", "request_cancel"),
+        "open_and_claim",
         *("cancel_job", "reschedule_job", "executions_of_job", "insert_edges_of_unlinked"),
         *("parents_among", "prune_jobs", "results_of", "awaited_parents"),
     ],

@@ -15,9 +15,9 @@ from gigq.store.session import NOTHING, Session
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gigq.store.session import Limits, Row
+    from gigq.store.session import Completion, Limits, Row
 
 _ID = JobRow._fields.index("id")
 
@@ -77,6 +77,19 @@ class PostgresSession(Session):
         stored = {row[0] for row in self._cursor.fetchall()}
         return frozenset(id_ for id_ in columns[_ID] if id_ is not None and id_ not in stored)
 
+    def complete(self, rows: Sequence[Completion]) -> bool:
+        """Complete executions and their jobs in one statement, which locks the jobs first."""
+        columns = _columns(rows)
+        self._cursor.execute(self._sql["complete_together"], [self.now, columns[-1], *columns])
+        return bool(self._cursor.fetchone() == (len(rows), len(rows)))
+
+    def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:
+        """Open executions and claim their jobs in one statement, at the time of the statement."""
+        row = self.one("open_and_claim", {**who, "taken": taken, "number": number})
+        assert row is not None
+        self.now = row["now"]
+        return bool(row["opened"] == number)
+
     def read_time(self) -> None:
         """Set `now` to a time after the last commit that this transaction has seen."""
         self.now = drivers.last_value(self._cursor, self._sql["server_time"])
@@ -88,8 +101,7 @@ class PostgresSession(Session):
     def many(self, name: str, params: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> int:
         """Run a statement without rows for each set of `params`; return the rows changed.
 
-        Where a statement for all of them exists, that one runs: two for each job of a batch would
-        take most of the time of a drain.
+        Where a statement for all of them exists, that one runs.
         """
         at_once = self._sql.get(f"{name}_at_once")
         if at_once is None:

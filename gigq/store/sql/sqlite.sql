@@ -139,6 +139,37 @@ FROM (
     LIMIT :limit
 ) AS found;
 
+-- The names of the queues with due jobs, and the number of the jobs. A name that is no text, which
+-- foreign SQL may have written, cannot be in a JSON list: NULL stands for it.
+-- name: due_in_every_queue
+WITH RECURSIVE named (queue) AS (
+    SELECT min(queue) FROM jobs
+    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+    UNION ALL
+    SELECT (
+        SELECT min(queue) FROM jobs
+        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
+    )
+    FROM named
+    WHERE named.queue IS NOT NULL
+),
+served AS MATERIALIZED (
+    SELECT queue FROM named
+    WHERE queue IS NOT NULL AND queue NOT IN (SELECT value FROM json_each(:excluded))
+)
+SELECT
+    (
+        SELECT json_group_array(CASE WHEN typeof(queue) = 'text' THEN queue END) FROM served
+    ) AS queues,
+    (
+        SELECT count(*) FROM (
+            SELECT 1 FROM served
+            CROSS JOIN jobs ON jobs.queue = served.queue
+            WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
+            LIMIT :limit
+        )
+    ) AS due;
+
 -- name: anything_due_in_queues
 SELECT 1 AS due
 FROM json_each(:queues) AS named
@@ -173,8 +204,13 @@ SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at =
 FROM json_each(:taken)
 WHERE jobs.rowid = json_each.value;
 
--- name: is_expired_or_promotable
+-- name: needs_before_claim
 SELECT
+    EXISTS (
+        SELECT 1 FROM jobs
+        WHERE linked = 0 AND status = 'pending'
+            AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
+    ) AS unlinked,
     EXISTS (
         SELECT 1 FROM jobs
         WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now

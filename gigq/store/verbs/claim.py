@@ -37,11 +37,12 @@ def prepare(session: Session) -> list[ExpiredJob]:
     Returns:
         The jobs that have expired. There may be more of them, which no claim takes.
     """
-    rows_of_other_programs.link(session)
-    moved = session.one("is_expired_or_promotable", {"now": session.now})
-    assert moved is not None
-    expired = expiry.expire(session) if moved["expired"] else []
-    if moved["promotable"]:
+    needs = _needs(session)
+    if needs["unlinked"]:
+        rows_of_other_programs.link(session)
+        needs = _needs(session)
+    expired = expiry.expire(session) if needs["expired"] else []
+    if needs["promotable"]:
         session.run("promote_delayed", {"now": session.now})
     return expired
 
@@ -76,6 +77,12 @@ def open_execution(session: Session, execution: Row) -> None:
     # Foreign SQL made the job pending while an execution was open, which is not current then.
     session.run("supersede_execution", {"job_id": execution["job_id"], "now": session.now})
     session.run("open_execution", execution)
+
+
+def _needs(session: Session) -> Row:
+    row = session.one("needs_before_claim", {"now": session.now})
+    assert row is not None
+    return row
 
 
 def _take_one(
@@ -146,28 +153,31 @@ def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> R
 
 def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:
     """Return the best due jobs, in order, up to the first that must be claimed alone."""
-    queues = _served(session, claimant)
-    if not 0 < len(queues) <= request.most:
+    queues, due = _due(session, claimant, request.most * request.sharers)
+    share = -(-due // request.sharers)
+    if share < 2 or len(queues) > request.most:
         return []
     where = {"queues": storable_list(queues), "now": session.now}
-    found = session.one("due_up_to", {**where, "limit": request.most * request.sharers})
-    share = -(-found["due"] // request.sharers) if found else 0
-    if share < 2:
-        return []
     rows = session.all("best_due", {**where, "limit": min(share, request.most)})
     return rows[: next((i for i, row in enumerate(rows) if not _fits(row, request)), len(rows))]
 
 
-def _served(session: Session, claimant: Claimant) -> tuple[str, ...]:
-    """Return the names of the served queues, each once; none when a name cannot be a parameter."""
+def _due(session: Session, claimant: Claimant, limit: int) -> tuple[list[str], int]:
+    """Return the names of the served queues and the number of their due jobs, up to a limit.
+
+    There are none when a name cannot be a parameter.
+    """
     served = parse(claimant.queues)
+    names = storable_list(served.names)
     if not served.all_but:
-        return tuple(served.names)
-    found = (row["queue"] for row in session.all("queues_with_due_jobs"))
-    names = tuple(filter(served.serves, found))
+        row = session.one("due_up_to", {"queues": names, "limit": limit})
+        return list(served.names), row["due"] if row else 0
+    row = session.one("due_in_every_queue", {"excluded": names, "limit": limit})
+    assert row is not None
+    found = json.loads(row["queues"])
     # Foreign SQL may have written bytes, or text that was decoded with replacements.
-    plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in names)
-    return names if plain else ()
+    plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in found)
+    return (found, row["due"]) if plain else ([], 0)
 
 
 def _fits(row: Row, request: ClaimRequest) -> bool:
@@ -189,11 +199,13 @@ def _take_several(
 ) -> list[Row]:
     ids = [request.first_id, *new_ids(len(rows) - 1)]
     chosen = dict(zip(ids, rows, strict=True))
-    session.read_time()
-    who = {"now": session.now, "worker_id": claimant.worker_id}
-    if _open_executions(session, chosen, {**who, "run": claimant.run}) != len(rows):
-        _open_the_others(session, chosen, {**who, "run": claimant.run})
-    session.run("claim_rows", {**who, "taken": _row_numbers(chosen)})
+    taken = _row_numbers(chosen)
+    who = {"worker_id": claimant.worker_id, "run": claimant.run}
+    is_done = session.open_and_claim(taken, len(rows), who)
+    who["now"] = session.now
+    if not is_done:
+        _open_the_others(session, chosen, who)
+        session.run("claim_rows", {**who, "taken": taken})
     return [{**row, **_as_claimed(row, id_, who)} for id_, row in chosen.items()]
 
 

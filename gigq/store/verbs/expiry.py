@@ -33,8 +33,8 @@ def expire(session: Session) -> list[ExpiredJob]:
 @repeated
 def expire_some(db: Database) -> list[ExpiredJob]:
     """End pending jobs whose time is over, as `expire` does; lock nothing when there are none."""
-    row = db.one("is_expired_or_promotable", {"now": db.now()})
-    if (row is None or not row["expired"]) and not db.all("unlinked_jobs"):
+    row = db.one("needs_before_claim", {"now": db.now()})
+    if row is None or not (row["expired"] or row["unlinked"]):
         return []
     with db.transaction(durable=False) as session:
         rows_of_other_programs.link(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
 from gigq.model.claim import Settled, unreadable
@@ -15,8 +15,9 @@ from gigq.store.verbs import dependents
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from gigq.model.claim import Claim, Finished
+    from gigq.model.claim import Claim, Finished, SettleBatch
     from gigq.store.database import Row, Session
+    from gigq.store.session import Completion
 
 _UNKNOWN = PostMortem()
 
@@ -30,6 +31,11 @@ def settle(session: Session, execution_id: str, result: ExecutionResult) -> Sett
     if result.status is JobStatus.COMPLETED:
         return _settle_completed(session, execution_id, result)
     return _settle_otherwise(session, execution_id, result)
+
+
+def is_plain(batch: SettleBatch) -> bool:
+    """Return True when one statement settles the whole batch, which locks its jobs by itself."""
+    return not batch.released and all(_is_plain(one.result) for one in batch.finished)
 
 
 def settle_together(session: Session, finished: Sequence[Finished]) -> list[Settled | None]:
@@ -90,10 +96,7 @@ def _is_plain(result: ExecutionResult) -> bool:
 def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settled | None]:
     if not finished:
         return {}
-    now = session.now
-    closed = session.many("complete_execution", [_execution(one, now) for one in finished])
-    ended = session.many("complete_job_of_execution", [_job(one, now) for one in finished])
-    if (closed, ended) != (len(finished), len(finished)):
+    if not session.complete([_completion(one) for one in finished]):
         raise Contended
     parents = storable_list(one.claim.job_id for one in finished)
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
@@ -114,15 +117,11 @@ def _completed(
     return Settled(*ids, attempt, max_attempts, released=len(due_in), due_in=due_in)
 
 
-def _execution(one: Finished, now: str) -> tuple[Any, ...]:
+def _completion(one: Finished) -> Completion:
     known = one.result.post_mortem or _UNKNOWN
     used = known.peak_rss, known.cpu_time, known.wall_time
     output = None if known.output is None else storable(known.output)
-    return one.result.value, output, *used, now, now, one.claim.execution_id
-
-
-def _job(one: Finished, now: str) -> tuple[Any, ...]:
-    return one.result.value, now, now, now, one.claim.job_id, one.claim.execution_id
+    return one.result.value, output, *used, one.claim.execution_id, one.claim.job_id
 
 
 def _settle_completed(

@@ -264,7 +264,7 @@ def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
 
 def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> list[Settled | None]:
     claims = [*(one.claim for one in batch.finished), *batch.released]
-    if len(claims) > 1:
+    if len(claims) > 1 and not (together and settling.is_plain(batch)):
         session.lock("jobs", {"ids": storable_list(claim.job_id for claim in claims)})
     if together and len(batch.finished) > 1:
         done = settling.settle_together(session, batch.finished)
