@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +18,7 @@ from gigq import Job, JobQueue, Retry, Worker, Workflow, task
 from gigq.errors import StoreUnavailable
 from gigq.model import clock
 from gigq.model.ids import new_id
+from gigq.store.postgres import connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,6 +170,25 @@ def test_a_job_of_another_host_is_left_alone(
 
     Worker(address)._check_for_timeouts()
     assert queue.get_status(job_id)["status"] == "running"
+
+
+def test_a_forked_child_leaves_the_connection_of_its_parent_alone(
+    queue: JobQueue, address: str
+) -> None:
+    pid = queue._get_connection().info.backend_pid
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if JobQueue(address).stats()["total"] == 0 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+    assert queue.stats()["total"] == 0
+    assert queue._get_connection().info.backend_pid == pid
+
+
+def test_an_option_of_the_address_stays_as_it_is(address: str) -> None:
+    with closing(connections.new_connection(f"{address}&connect_timeout=3")) as connection:
+        assert connection.info.get_parameters()["connect_timeout"] == "3"
+        assert connection.info.get_parameters()["keepalives_idle"] == "30"
 
 
 def _run_of_a_dead_worker(address: str) -> str:

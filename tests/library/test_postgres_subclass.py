@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import psycopg2
 import pytest
+from psycopg.rows import dict_row
 from support import postgres
 
 from gigq import Job, JobQueue, JobStatus, Worker
@@ -24,9 +25,18 @@ OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT 
     updated_at TEXT NOT NULL, attempts INTEGER DEFAULT 0, result TEXT, error TEXT,
     started_at TEXT, completed_at TEXT, worker_id TEXT"""
 
+_connections: list[Any] = []
+_blocks: list[Any] = []
+
 
 def add(a: int, b: int) -> int:
     return a + b
+
+
+def enter_a_block() -> None:
+    """A job that enters a block of psycopg, which only its end or that of the connection ends."""
+    _blocks.append(_connections[-1].transaction())
+    _blocks[-1].__enter__()
 
 
 @pytest.fixture
@@ -35,11 +45,17 @@ def address() -> Iterator[str]:
         yield found
 
 
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    """The connections of a test. As its page shows it, the subclass opens many and closes none."""
+    with ExitStack() as found:
+        yield found
+
+
 @pytest.fixture(params=[psycopg, psycopg2], ids=lambda driver: driver.__name__)
-def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Any]]:
-    """Connections of one driver. As its page shows it, the subclass opens many and closes none."""
-    with ExitStack() as opened:
-        yield lambda address: opened.enter_context(closing(request.param.connect(address)))
+def connect(request: pytest.FixtureRequest, opened: ExitStack) -> Callable[[str], Any]:
+    """Connections of one driver."""
+    return lambda address: opened.enter_context(closing(request.param.connect(address)))
 
 
 @pytest.fixture(params=[ONLY_TWO, OF_THE_SEED], ids=["two columns", "the seed's columns"])
@@ -85,6 +101,56 @@ def test_a_worker_runs_its_jobs(queue: JobQueue) -> None:
     assert [worker.process_one() for _ in range(3)] == [True, True, False]
     assert queue.get_result(job_id) == 3
     assert queue.get_status(failing)["status"] == "failed"
+
+
+def test_a_large_batch_is_stored(queue: JobQueue) -> None:
+    queue.submit_many(Job("sum", add, {"a": 1, "b": 2}) for _ in range(150))
+    assert queue.stats()["pending"] == 150
+
+
+def test_connections_may_have_rows_of_another_kind(address: str, opened: ExitStack) -> None:
+    def connect(server: str) -> Any:
+        return opened.enter_context(closing(psycopg.connect(server, row_factory=dict_row)))
+
+    queue = queue_with(connect, address, ONLY_TWO)
+    job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))
+
+    assert Worker(queue).process_one()
+    assert queue.get_result(job_id) == 3
+
+
+def test_the_server_has_nothing_to_remark(address: str, opened: ExitStack) -> None:
+    remarks: list[str | None] = []
+
+    def connect(server: str) -> Any:
+        connection = opened.enter_context(closing(psycopg.connect(server)))
+        connection.add_notice_handler(lambda one: remarks.append(one.message_primary))
+        return connection
+
+    queue = queue_with(connect, address, ONLY_TWO)
+    job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}))  # which also migrates
+    remarks.clear()
+
+    assert Worker(queue).process_one()
+    assert queue.get_result(job_id) == 3
+    assert remarks == []
+
+
+def test_a_block_of_the_driver_that_a_job_leaves_open_costs_no_outcome(
+    address: str, opened: ExitStack
+) -> None:
+    def connect(server: str) -> Any:
+        if not _connections or _connections[-1].closed:
+            _connections.append(opened.enter_context(closing(psycopg.connect(server))))
+        return _connections[-1]
+
+    queue = queue_with(connect, address, ONLY_TWO)
+    job_id = queue.submit(Job("enters", enter_a_block))
+
+    assert Worker(queue).process_one()
+    assert queue.get_status(job_id)["status"] == "completed"
+    with psycopg.connect(address) as other:
+        assert other.execute("SELECT status FROM jobs").fetchone() == ("completed",)
 
 
 def test_a_worker_uses_the_connections_of_a_class_that_has_an_address(address: str) -> None:

@@ -6,12 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support import raw_sql
+from support import raw_sql, stores
 from support.ledger import insert, job_row, stored
+from support.postgres_roles import role
 
 from gigq import Job
-from gigq.errors import MissingParent
+from gigq.errors import MissingParent, StoreError
 from gigq.model.ids import new_id
+from gigq.store.postgres import connections
 from gigq.store.verbs import jobs
 
 if TYPE_CHECKING:
@@ -109,3 +111,39 @@ def test_a_large_batch_inside_a_transaction_is_undone_with_it(db: Database) -> N
         stored(db, dependencies=["missing"])
 
     assert raw_sql.run(db, "SELECT count(*) FROM jobs") == [(0,)]
+
+
+@pytest.mark.only("postgres")
+def test_a_large_batch_has_the_time_of_the_server_at_which_it_was_stored(db: Database) -> None:
+    before = db.now()
+    insert(db, many(updated_at="2000-01-01T00:00:00.000000+00:00"))
+    after = db.now()
+
+    for (at,) in raw_sql.run(db, "SELECT DISTINCT updated_at FROM jobs"):
+        assert before <= at <= after
+
+
+@pytest.mark.only("postgres")
+def test_a_large_batch_is_stored_in_a_table_with_security_by_row(
+    db: Database, address: str
+) -> None:
+    raw_sql.run(db, "ALTER TABLE jobs ENABLE ROW LEVEL SECURITY")
+    raw_sql.run(db, "CREATE POLICY all_rows ON jobs USING (true)")
+    with role(address, "ALL ON ALL TABLES IN SCHEMA {schema}") as of_role:
+        insert(stores.database_at(of_role), many())
+        connections.close_connection(of_role)
+
+    assert raw_sql.run(db, "SELECT count(*) FROM jobs") == [(MANY,)]
+
+
+@pytest.mark.parametrize("number", [1, MANY])
+def test_a_refused_batch_inside_a_transaction_undoes_only_itself(db: Database, number: int) -> None:
+    with db.transaction(durable=True):
+        stored(db, "first")
+        with suppress(StoreError, OverflowError):
+            insert(db, [job_row(priority=2**70) for _ in range(number)])
+        with suppress(MissingParent):
+            stored(db, dependencies=["missing"])
+        stored(db, "last")
+
+    assert raw_sql.run(db, "SELECT name FROM jobs ORDER BY name") == [("first",), ("last",)]

@@ -50,6 +50,11 @@ def begin_and_break_it(address: str) -> None:
         connection_of(address).execute("SELECT * FROM missing")
 
 
+def close_the_connection(address: str) -> None:
+    """Close the connection without a word to the queue."""
+    connection_of(address).close()
+
+
 def leave_a_block_open(address: str) -> None:
     """Leave a block of psycopg open, which forbids a rollback from outside."""
     LEFT.append(connection_of(address).transaction())
@@ -111,6 +116,12 @@ def test_nor_of_one_that_only_the_end_of_the_connection_ends(address, program, s
     _settled_after(function, address, program)
 
     assert len(seen) == 1
+
+
+def test_a_connection_that_a_job_has_closed_has_no_transaction(address, program, seen):
+    _settled_after(close_the_connection, address, program)
+
+    assert seen == []
 
 
 def test_the_next_job_of_a_batch_does_not_run_in_it(address, program, seen):

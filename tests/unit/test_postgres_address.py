@@ -90,6 +90,10 @@ def test_a_misspelt_option_is_refused_with_the_name_that_is_meant(name: str, nea
         refuse_unknown_options(f"postgresql://db/orders?{name}=x", ["sslmode", "host"])
 
 
+def test_an_option_for_java_that_libpq_takes_is_accepted() -> None:
+    refuse_unknown_options("postgresql://db/orders?ssl=true&host=x", ["host"])
+
+
 @pytest.mark.parametrize(
     "address",
     [

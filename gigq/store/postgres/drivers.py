@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gigq.errors import StoreError
 
-_IDLE, _ACTIVE = 0, 1
+_IDLE = 0
 _USUAL_PORT = "5432"
 
 
@@ -36,11 +36,6 @@ def cursor_of(connection: Any) -> Any:
 def in_transaction(connection: Any) -> bool:
     """Return True inside a transaction, also a failed one."""
     return int(connection.info.transaction_status) != _IDLE and not connection.closed
-
-
-def is_in_statement(connection: Any) -> bool:
-    """Return True while the server has not finished a statement."""
-    return int(connection.info.transaction_status) == _ACTIVE
 
 
 def set_up_of(connection: Any) -> tuple[str, ...]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from gigq.store.dialect import POSTGRES
-from gigq.store.postgres import drivers
-from gigq.store.statements import statements
+from gigq.store.postgres import transactions
+
+
+class _Limits(NamedTuple):
+    lock_timeout: float = 30.0
+    urgent: bool = False
 
 
 def place_of(connection: Any) -> str:
@@ -17,10 +20,9 @@ def place_of(connection: Any) -> str:
     The store has an id of its own, since one database has many addresses. The folder of the path
     need not exist.
     """
-    with drivers.store_errors(connection), drivers.cursor_of(connection) as cursor:
-        script = "; ".join((*drivers.set_up_of(connection), statements(POSTGRES)["store_id"]))
-        store = drivers.last_value(cursor, script)
-    return str(runtime_folder() / store)
+    with transactions.read(_Limits(), connection) as session:
+        (row,) = session.all("store_id")
+    return str(runtime_folder() / row["id"])
 
 
 def made_place_of(connection: Any) -> str:

@@ -208,8 +208,7 @@ def roll_back(connection: Any) -> None:
 
     It is not while a statement is under way, and inside a block of the driver that has not ended.
     """
-    if not drivers.is_in_statement(connection):
-        _undo(connection, is_part=False)
+    _undo(connection, is_part=False)
     if drivers.in_transaction(connection):
         connection.close()
 
