@@ -95,7 +95,7 @@ def _process(place: Place, run: str) -> int | None:
     if place.may_be_elsewhere(run):
         return 0
     # A daemon of a database on a server has its locks in its own runtime directory.
-    return process_of(run) if place.is_shared else _holder(place.path, run)
+    return process_of(run) if place.is_shared else _holder(place.paths[0], run)
 
 
 def _elsewhere(place: Place) -> str:

@@ -41,10 +41,7 @@ _LATER = {
 }
 
 
-_NOT_SEEN = (
-    "due; no worker of this host and account serves it (gigqd status shows a daemon, and what runs "
-    "on other hosts is not seen from here)"
-)
+_NOT_SEEN = "due; this account sees no process on this host that serves it, "
 _OF_THIS_HOST = " of this host and account"
 
 
@@ -56,23 +53,26 @@ class Servers(NamedTuple):
         processes: the ids of `daemons` and plain `workers`; None when this user may not see them.
         listening: the queues of each group of workers that can be woken.
         are_shared: True when processes of other hosts and accounts may run the jobs, too.
+        sessions: the sessions that run jobs, as a server lists them; None without any.
     """
 
     daemons: Sequence[Row]
     processes: Mapping[str, Sequence[int]] | None
     listening: Sequence[ServedQueues] = ()
     are_shared: bool = False
+    sessions: str | None = None
 
     @classmethod
     def of(cls, place: Place) -> Servers:
         """Find the processes of a database without changing anything."""
-        path = place.path
-        groups: Sequence[wakeup_groups.Group] = ()
-        with suppress(OSError):
-            groups = wakeup_groups.groups_in(str(companion_path(path)))
-        listening = [group.served for group in groups]
-        processes = lock_holders.servers(path)
-        return cls(announcements.living(path), processes, listening, place.is_shared)
+        listening: list[ServedQueues] = []
+        for path in place.paths:
+            with suppress(OSError):
+                groups = wakeup_groups.groups_in(str(companion_path(path)))
+                listening += [group.served for group in groups]
+        daemons = [one for path in place.paths for one in announcements.living(path)]
+        processes = lock_holders.servers_at(place.paths)
+        return cls(daemons, processes, listening, place.is_shared, place.sessions())
 
 
 def why_waiting(queue: ReadQueue, found: Row) -> str | None:
@@ -131,8 +131,14 @@ def served(queue: object, servers: Servers) -> str:
     if servers.processes["daemons"]:
         return "due; the daemon of this database is starting, or cannot announce what it serves"
     if servers.are_shared:
-        return _NOT_SEEN
+        return _NOT_SEEN + _elsewhere(servers.sessions)
     return "no daemon and no worker runs on this database; start gigqd, or gigq worker"
+
+
+def _elsewhere(sessions: str | None) -> str:
+    if sessions is None:
+        return "and the server lists no session of a daemon or worker; start gigqd, or gigq worker"
+    return f"but the server lists {sessions}, of another host, account or queue in the database"
 
 
 def _for_parents(parents: Sequence[Row], policy: object) -> str:

@@ -22,12 +22,17 @@ class Place(NamedTuple):
     """The place at which the processes of this host that run the jobs of a database are found.
 
     Attributes:
-        path: the path beside which they keep their locks; it need not exist.
-        is_shared: True when processes of other hosts and accounts may run the jobs, too.
+        paths: the paths beside which they keep their locks; they need not exist.
+        server: the address, when processes of other hosts and accounts may run the jobs, too.
     """
 
-    path: str
-    is_shared: bool
+    paths: tuple[str, ...]
+    server: str | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """True when processes of other hosts and accounts may run the jobs, too."""
+        return self.server is not None
 
     def may_be_elsewhere(self, run: str) -> bool:
         """Return True for a run whose end this host cannot see."""
@@ -35,19 +40,31 @@ class Place(NamedTuple):
 
     def is_gone(self, run: str | None) -> bool:
         """Return True when the process of a run has ended for certain."""
-        if run is not None and self.may_be_elsewhere(run):
-            return False
-        return lock_holders.is_gone(self.path, run) is True
+        if not self.is_shared:
+            return lock_holders.is_gone(self.paths[0], run) is True
+        is_known = run is not None and not self.may_be_elsewhere(run)
+        return is_known and run_locks.process_of(str(run)) is None
+
+    def sessions(self) -> str | None:
+        """Return the sessions that run jobs, as the server lists them; None without any."""
+        if self.server is None:
+            return None
+        from gigq.store.postgres import connections, read_only, sessions
+
+        connection = connections.open_connection(self.server)
+        return sessions.that_run_jobs(read_only.query(connection, "sessions_of_gigq") or ())
 
 
 def find_place(name: str) -> Place:
     """Return the place of a database with a queue, and create nothing."""
     if is_address(name):
         from gigq.store.postgres.connections import open_connection
-        from gigq.store.postgres.place import place_of
+        from gigq.store.postgres.daemons import places_of
+        from gigq.store.postgres.place import place_of_workers, store_of
 
-        return Place(place_of(open_connection(name)), is_shared=True)
-    return Place(resolve(name), is_shared=False)
+        store = store_of(open_connection(name))
+        return Place((place_of_workers(store), *places_of(store)), server=name)
+    return Place((resolve(name),))
 
 
 def refuse_other_files(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from contextlib import suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ from gigq.model.jitter import random_between
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
+from gigq.store.postgres import daemons
 from gigq.store.postgres.backend import DaemonBackend
 from gigq.store.postgres.notifications import DEBOUNCE
+from gigq.store.postgres.place import store_of
+from gigq.store.session import MissingRight
 from gigq.store.sqlite.processes import run_locks, wakeup
 from gigqd.process.process_tag import home_with
 
@@ -73,6 +77,8 @@ class ServerStorage:
         """Create or migrate the tables, and look at everything once."""
         connection = self.backend.connection()
         migrate.apply(self.database, self._begin)
+        with suppress(MissingRight):  # it is only for commands that look for the daemon
+            daemons.record(self._place, store_of(connection))
         self._prepared, self._begin = connection, Begin.NEVER
         self._watch.renew()
         self.begin()

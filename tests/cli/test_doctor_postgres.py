@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
+import psycopg
 import pytest
 from support.doctor import examined, said_of
-from support.postgres import as_role
+from support.postgres import as_role, fresh_database
 
 from gigq import Job, JobQueue
 from gigq.store.doctor.server_checks import judge
@@ -76,12 +78,43 @@ def test_delayed_and_dependent_jobs_are_counted(shell, address):
     assert found["jobs"]["found"].startswith("3 jobs, 1 due, 1 delayed, 1 waiting for others")
 
 
-def test_a_job_that_has_waited_long_is_a_warning(shell, address, admin):
-    admin.execute("UPDATE jobs SET due_at = '2020-01-01T00:00:00.000000+00:00'")
-    found, _ = examined(shell, address)
+@pytest.fixture
+def alone():
+    """The address of a queue with one job, in a database without sessions of other tests."""
+    with fresh_database() as address:
+        with JobQueue(address) as queue:
+            queue.submit(Job("a job", json.dumps, params={"obj": 1}))
+        yield address
 
+
+def test_a_job_that_has_waited_long_is_a_warning(shell, alone):
+    with psycopg.connect(alone) as connection:
+        connection.execute("UPDATE jobs SET due_at = '2020-01-01T00:00:00.000000+00:00'")
+    found, _ = examined(shell, alone)
+
+    assert found["workers"]["found"] == "no process runs jobs"
     assert found["oldest"]["severity"] == "warning"
     assert "no process runs jobs" in found["oldest"]["remedy"]
+
+
+@pytest.mark.parametrize("program", ["gigq daemon", "gigq worker"])
+def test_a_session_of_a_process_elsewhere_is_named(shell, alone, program):
+    job_id = shell.json("list", "--db", alone)["id"]
+    with closing(psycopg.connect(alone, application_name=program)):
+        found, _ = examined(shell, alone)
+        said = shell.out("status", job_id, "--db", alone)
+
+    listed = f"but the server lists 1 session of {program!r}, of another host, account or queue"
+    assert listed in found["workers"]["found"]
+    assert listed in said
+    assert "lists no session of a daemon or worker" in shell.out("status", job_id, "--db", alone)
+
+
+def test_a_session_of_a_program_that_only_submits_runs_no_jobs(shell, alone):
+    with closing(psycopg.connect(alone, application_name="gigq")):
+        found, _ = examined(shell, alone)
+
+    assert found["workers"]["found"] == "no process runs jobs"
 
 
 def test_a_running_job_without_a_process_is_lost(shell, address):

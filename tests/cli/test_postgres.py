@@ -57,7 +57,7 @@ def test_a_role_that_may_only_read_sees_the_queue_and_changes_nothing(shell):
         assert job_id in shell.out("list", GIGQ_DB=address)
         assert "completed | 1" in shell.out("stats", GIGQ_DB=address)
         assert "pixels wide" in shell.out("status", job_id, "--show-result", GIGQ_DB=address)
-        assert "Waiting: due; no worker of this host" in shell.out("status", waits, GIGQ_DB=address)
+        assert "Waiting: due; this account sees no" in shell.out("status", waits, GIGQ_DB=address)
         assert "ran in a plain worker" in shell.run("logs", job_id, GIGQ_DB=address).stderr
         refused = shell.run("cancel", waits, GIGQ_DB=address)
 

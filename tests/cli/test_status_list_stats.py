@@ -28,7 +28,9 @@ def test_a_new_job_is_shown_with_a_dash_for_what_has_not_come(shell):
     lines = shell.out("status", job_id).splitlines()
 
     assert lines[:2] == [f"Job: a job ({job_id})", "Status: pending"]
-    assert re.match("Waiting: (no daemon and no worker runs|due; no worker of this host)", lines[2])
+    assert re.match(
+        "Waiting: (no daemon and no worker runs|due; this account sees no process)", lines[2]
+    )
     assert re.fullmatch(f"Created: {TIME}", lines[3])
     assert re.fullmatch(f"Updated: {TIME}", lines[4])
     assert lines[5:] == ["Started: -", "Completed: -", "Attempts: 0 / 3", "Queue: default"]

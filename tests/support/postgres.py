@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import psycopg
+
+from gigq.model.ids import new_id
 from gigq.store.postgres import place
 from gigq.store.sqlite.file import private_files
 
@@ -82,6 +85,20 @@ def fresh_schema(name: str) -> Iterator[str]:
         connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
+@contextmanager
+def fresh_database() -> Iterator[str]:
+    """The address of a database of its own, which no other test has sessions in."""
+    name = f"test_{new_id().replace('-', '')}"
+    _administrator().execute(f"CREATE DATABASE {name}")
+    address = urlsplit(server())._replace(path=f"/{name}").geturl()
+    try:
+        yield address
+    finally:
+        with psycopg.connect(address, autocommit=True) as connection:
+            _remove_run_locks(connection, "public")
+        _administrator().execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def _remove_run_locks(connection: Any, name: str) -> None:
     """Remove the folder in which the plain workers of a queue have found each other."""
     (is_queue,) = connection.execute(f"SELECT to_regclass('{name}.gigq_store')").fetchone()
@@ -97,8 +114,6 @@ def with_option(address: str, option: str) -> str:
 @cache
 def _administrator() -> Any:
     """The connection of this process that creates and drops schemas."""
-    import psycopg
-
     return psycopg.connect(server(), autocommit=True)
 
 
@@ -153,8 +168,6 @@ class OwnServer:
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement on a connection that the limits do not stop; its rows."""
-        import psycopg
-
         with psycopg.connect(self.address, autocommit=True, application_name="test") as connection:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []

@@ -124,9 +124,11 @@ def test_a_due_job_waits_for_a_process(daemons, processes, said):
 
 def test_of_a_database_on_a_server_only_the_processes_of_this_host_are_seen():
     alone = served("mail", Servers([], NOTHING, are_shared=True))
+    listed = served("mail", Servers([], NOTHING, (), True, "2 sessions of 'gigq daemon'"))
     others = served("mail", Servers([daemon("a")], NOTHING, are_shared=True))
 
-    assert alone.startswith("due; no worker of this host and account serves it (gigqd status")
+    assert alone.startswith("due; this account sees no process on this host that serves it, and")
+    assert "but the server lists 2 sessions of 'gigq daemon', of another host" in listed
     assert others == "its queue 'mail' is served by no pool of this host and account (main: a)"
 
 

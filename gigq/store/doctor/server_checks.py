@@ -242,14 +242,15 @@ def serving(inspected: ServerInspection) -> Iterator[Finding]:
     """Report the processes that run the jobs."""
     if inspected.content is None:
         return
-    if inspected.is_served is not None:
+    if inspected.is_served is not None or inspected.sessions is None:
         yield from queue_checks.serving(inspected)
     else:
         yield Finding(
             "workers",
             "note",
-            "no process of this account on this host runs jobs; other sessions of gigq may",
-            "gigqd start, or gigq worker, if no other host runs them",
+            "this account sees no process on this host that runs jobs, but the server lists "
+            f"{inspected.sessions}, of another host, account or queue in the database",
+            "gigqd start, or gigq worker, if they do not run the jobs of this queue",
         )
 
 

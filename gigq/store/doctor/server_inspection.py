@@ -14,10 +14,11 @@ from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
-from gigq.store.postgres import connections
+from gigq.store.postgres import connections, sessions
 from gigq.store.postgres.address import parse
 from gigq.store.postgres.adoption import tables_of
-from gigq.store.postgres.place import place_of
+from gigq.store.postgres.daemons import places_of
+from gigq.store.postgres.place import place_of_workers, store_of
 from gigq.store.postgres.pooler import pooler_of
 from gigq.store.postgres.read_only import query
 from gigq.store.sqlite.processes import lock_holders, run_locks
@@ -98,11 +99,16 @@ class ServerInspection:
     def is_served(self) -> bool | None:
         """True when a process runs jobs, False when none does, None when unknown.
 
-        Sessions of gigq may be those of workers on other hosts.
+        Sessions may be those of workers on other hosts, or of other queues in the database.
         """
         if self.servers and any(self.servers.values()):
             return True
-        return None if self.servers is None or self.rows("sessions_of_gigq") else False
+        return None if self.servers is None or self.sessions else False
+
+    @property
+    def sessions(self) -> str | None:
+        """The sessions that run jobs, as the server lists them; None without any."""
+        return sessions.that_run_jobs(self.rows("sessions_of_gigq"))
 
     def rows(self, name: str) -> list[Row]:
         """Return the rows of a list; none where the role may not see them."""
@@ -179,12 +185,17 @@ def _processes(connection: Any, content: ServerQueue | None) -> dict[str, Any]:
     """Return the processes of this host that run jobs, and the number that have ended."""
     if content is None or query(connection, "store_id") is None:
         return {}
-    place = place_of(connection)
+    store = store_of(connection)
     runs = [row["run"] for row in content.running or ()]
-    here = [run for run in runs if run and run_locks.is_of_this_host(run)]
-    answers = [lock_holders.is_gone(place, run) for run in here]
-    known = None if content.running is None or None in answers else sum(map(bool, answers))
-    return {"servers": lock_holders.servers(place), "gone": known}
+    gone = [run_locks.process_of(run) is None for run in runs if _is_of_this_host(run)]
+    return {
+        "servers": lock_holders.servers_at((place_of_workers(store), *places_of(store))),
+        "gone": None if content.running is None else sum(gone),
+    }
+
+
+def _is_of_this_host(run: str | None) -> bool:
+    return run is not None and run_locks.is_of_this_host(run)
 
 
 def _clock(connection: Any) -> tuple[float, float]:

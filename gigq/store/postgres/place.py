@@ -14,20 +14,24 @@ class _Limits(NamedTuple):
     urgent: bool = False
 
 
-def place_of(connection: Any) -> str:
-    """Return the path beside which the run locks of a queue are, the same for all its addresses.
-
-    The store has an id of its own, since one database has many addresses. The folder of the path
-    need not exist.
-    """
+def store_of(connection: Any) -> str:
+    """Return the id of a queue, the same for all its addresses."""
     with transactions.read(_Limits(), connection) as session:
         (row,) = session.all("store_id")
-    return str(runtime_folder() / row["id"])
+    return str(row["id"])
+
+
+def place_of_workers(store: str) -> str:
+    """Return the path beside which the plain workers of a queue keep their run locks.
+
+    Its folder need not exist.
+    """
+    return str(runtime_folder() / store)
 
 
 def made_place_of(connection: Any) -> str:
     """Return the same path, and make its folder."""
-    place = place_of(connection)
+    place = place_of_workers(store_of(connection))
     Path(place).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return place
 

@@ -161,8 +161,12 @@ SELECT
 FROM pg_stat_activity
 WHERE usesysid IS NOT NULL AND backend_type IS DISTINCT FROM 'walsender';
 
+-- The hosts are those of sessions over TCP that the role may see.
 -- name: sessions_of_gigq
-SELECT application_name AS program, count(*) AS number
+SELECT
+    application_name AS program,
+    count(*) AS number,
+    string_agg(DISTINCT host(client_addr), ', ') AS hosts
 FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'gigq%'
 GROUP BY application_name

@@ -18,6 +18,7 @@ from pathlib import Path
 
 _FOLDER_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SUFFIX = ".gigq"
 """The suffix that the folder's name adds to the name of the database."""
 
@@ -95,6 +96,24 @@ def write(path: Path, content: bytes) -> None:
     descriptor = open_file(path)
     try:
         os.ftruncate(descriptor, os.pwrite(descriptor, content, 0))
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the first bytes of a file of a private folder, and make nothing.
+
+    Args:
+        path: the file.
+        most: the number of bytes.
+
+    Raises:
+        OSError: the file cannot be read, or is a link or of another kind.
+    """
+    descriptor = os.open(path, _TO_READ)
+    try:
+        require_kind(descriptor, path, stat.S_IFREG)
+        return os.read(descriptor, most)
     finally:
         os.close(descriptor)
 

@@ -92,12 +92,13 @@ def listed() -> Iterator[str]:
             return
 
 
-def parsed(lines: Iterable[str], inode: int) -> Iterator[RecordLock]:
-    """Yield the locks on a file that lines of /proc/locks describe."""
+def parsed(lines: Iterable[str], inode: int | None = None) -> Iterator[RecordLock]:
+    """Yield the locks on a file, or on all files, that lines of /proc/locks describe."""
+    end = "" if inode is None else f":{inode}"
     for line in lines:
         # 12: POSIX  ADVISORY  READ 4711 08:01:131 123 123, and "->" after the number in a queue
         fields = line.split()
-        if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(f":{inode}"):
+        if len(fields) == 8 and fields[1] == "POSIX" and fields[5].endswith(end):
             first, last = int(fields[6]), fields[7]
             kind = fcntl.F_WRLCK if fields[3] == "WRITE" else fcntl.F_RDLCK
             length = 0 if last == "EOF" else int(last) - first + 1

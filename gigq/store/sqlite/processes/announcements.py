@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _PREFIX, _SUFFIX = "daemon-", ".json"
 _LARGEST = 1024 * 1024
-_TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def write(database: str | os.PathLike[str], name: str, said: Mapping[str, Any]) -> None:
@@ -83,12 +81,7 @@ def _file_name(name: str) -> str:
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     with suppress(OSError, ValueError, RecursionError):
-        descriptor = os.open(path, _TO_READ)
-        try:
-            private_files.require_kind(descriptor, path, stat.S_IFREG)
-            said = json.loads(os.read(descriptor, _LARGEST))
-        finally:
-            os.close(descriptor)
+        said = json.loads(private_files.read(path, _LARGEST))
         if _is_whole(said):
             yield said
 

@@ -14,7 +14,7 @@ from gigq.store.sqlite.processes.run_locks import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _RUNS = (0, 1 << 62)
@@ -40,6 +40,25 @@ def servers(path: str) -> dict[str, tuple[int, ...]] | None:
     daemons = sorted(set(_holders(descriptor, *_DAEMONS)))
     workers = sorted(set(_holders(descriptor, *_RUNS)) - set(daemons))
     return {"daemons": tuple(daemons), "workers": tuple(workers)}
+
+
+def servers_at(paths: Iterable[str]) -> dict[str, tuple[int, ...]] | None:
+    """Return what `servers` returns for several paths together.
+
+    Returns:
+        None when this user may see the locks at none of them.
+    """
+    seen = [found for found in map(servers, paths) if found is not None]
+    if not seen:
+        return None
+    kinds = ("daemons", "workers")
+    return {kind: tuple(sorted({pid for one in seen for pid in one[kind]})) for kind in kinds}
+
+
+def is_of_daemon(lock: record_lock.RecordLock) -> bool:
+    """Return True for the lock by which a daemon is the only one of its name on its database."""
+    first, end = _DAEMONS
+    return first <= lock.first < end and lock.length == 1
 
 
 def older_than(path: str, schema: int) -> tuple[int, ...] | None:

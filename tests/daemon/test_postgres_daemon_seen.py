@@ -1,0 +1,74 @@
+"""`gigq doctor` and `gigq status` find the daemon of this host by the address of its database."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support import jobs
+from support.waiting import wait_until
+
+from gigq.cli.attempts import ABANDONED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.daemon import Daemon
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.parametrize("daemons", ["postgres"], indirect=True),
+]
+
+
+def said(daemon: Daemon, *command: str) -> str:
+    """The answer of a command that knows only the address."""
+    return subprocess.run(
+        [sys.executable, "-m", "gigq", "--db", daemon.address, *command],
+        env=daemon.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def finding(daemon: Daemon, check: str) -> str:
+    """What the doctor finds in one check; empty without a finding."""
+    findings = json.loads(said(daemon, "doctor", "--json"))["findings"]
+    return str(next((one["found"] for one in findings if one["check"] == check), ""))
+
+
+def test_the_doctor_names_the_daemon(daemons: Callable[..., Daemon]) -> None:
+    daemon = daemons()
+
+    assert finding(daemon, "workers") == f"jobs are run by gigqd {daemon.pid}"
+    daemon.stop()
+    assert f"gigqd {daemon.pid}" not in finding(daemon, "workers")
+
+
+def test_the_status_of_a_job_names_the_pools_of_the_daemon(daemons: Callable[..., Daemon]) -> None:
+    daemon = daemons({"pools.default.queues": ["mail"]})
+    job_id = daemon.submit(jobs.ok, "a", queue="etl")
+    no_pool = "its queue 'etl' is served by no pool of this host and account (default: mail)"
+    wait_until(lambda: no_pool in said(daemon, "status", job_id), 30)
+    daemon.configure({"pools.default.queues": ["mail", "etl"]})
+    daemon.command("pause")
+    daemon.command("reload", "--wait")
+
+    wait_until(lambda: "daemon 'default' is paused" in said(daemon, "status", job_id), 30)
+
+
+def test_a_job_of_a_daemon_that_was_killed_is_called_abandoned(
+    daemons: Callable[..., Daemon],
+) -> None:
+    daemon = daemons()
+    job_id = daemon.submit(jobs.wait_for_file, "a", {"path": "/missing"})
+    daemon.wait_for_job(job_id, "running")
+    assert ABANDONED not in said(daemon, "status", job_id)
+    daemon.kill()
+
+    wait_until(lambda: ABANDONED in said(daemon, "status", job_id), 30)
+    assert finding(daemon, "lost") == "1 running jobs have no process any more"
