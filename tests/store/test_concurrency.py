@@ -159,7 +159,7 @@ def test_what_fails_in_the_middle_is_undone_and_the_lock_is_let_go(
 ) -> None:
     def stumble() -> None:
         with db.transaction(durable=True) as session:
-            session.run("cancel_job", {"job_id": job_id, "now": session.now})
+            session.run("cancel_jobs", {"ids": f'["{job_id}"]', "now": session.now})
             raise RuntimeError("stumbled")
 
     job_id = stored(db)

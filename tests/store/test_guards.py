@@ -38,7 +38,7 @@ ALLOWED = {
     "complete_job_of_execution": {"running"},
     "release_job": {"running"},
     "end_attempt": {"running"},
-    "cancel_job": {"pending"},
+    "cancel_jobs": {"pending"},
     "fail_dependent": {"pending"},
     "reschedule_job": {"pending"},
     "requeue_job": {"failed", "timeout", "cancelled"},
@@ -61,7 +61,8 @@ def changed(db: Database, name: str, job_id: str, execution_id: str | None, **mo
     """Whether a statement changes the job."""
     before = jobs.get(db, job_id)
     with db.transaction(durable=False) as session:
-        params = {**PARAMS, "job_id": job_id, "execution_id": execution_id, **more}
+        one = {"job_id": job_id, "ids": json.dumps([job_id]), "execution_id": execution_id}
+        params = {**PARAMS, **one, **more}
         session.all(name, bound(name, params))
     return jobs.get(db, job_id) != before
 

@@ -192,8 +192,8 @@ def test_each_index_serves_the_statement_it_was_made_for(
         *("release_dependents_that_do_not_wait", "delete_edges_to_dependents_that_do_not_wait"),
         *("complete_job", "job_to_decide", "release_job", "delete_unstarted_execution"),
         *("claim_rows", "open_executions_of_rows", "supersede_others", "request_cancel"),
-        "open_and_claim",
-        *("cancel_job", "reschedule_job", "executions_of_job", "insert_edges_of_unlinked"),
+        *("open_and_claim", "cancel_jobs", "awaited_among", "reschedule_job", "executions_of_job"),
+        "insert_edges_of_unlinked",
         *("parents_among", "prune_jobs", "results_of", "awaited_parents"),
     ],
 )

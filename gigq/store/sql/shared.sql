@@ -21,12 +21,12 @@ SELECT * FROM jobs WHERE id = :job_id;
 -- name: executions_of_job
 SELECT * FROM job_executions WHERE job_id = :job_id ORDER BY started_at, id;
 
--- name: cancel_job
+-- name: cancel_jobs
 UPDATE jobs
 SET status = 'cancelled', cause = 'cancelled', completed_at = :now, updated_at = :now,
     retry_after = NULL
-WHERE id = :job_id AND status = 'pending'
-RETURNING name;
+WHERE id IN (SELECT value FROM json_each(:ids)) AND status = 'pending'
+RETURNING id, name;
 
 -- The first request counts. Foreign SQL may have opened an execution without naming it in the job.
 -- name: request_cancel
@@ -170,6 +170,10 @@ WHERE id = :job_id AND status = 'running' AND execution_id = :execution_id;
 
 -- name: is_awaited
 SELECT 1 AS awaited FROM job_dependencies WHERE parent_id = :parent_id LIMIT 1;
+
+-- name: awaited_among
+SELECT DISTINCT parent_id FROM job_dependencies
+WHERE parent_id IN (SELECT value FROM json_each(:ids));
 
 -- A dependent's row is written once, when it waits for no other parent: counting down would write
 -- the row, with its list of parents, once for each parent.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
 from gigq.model.job_status import JobStatus
-from gigq.model.storable_text import storable_list
+from gigq.model.storable_text import storable_list, storable_value
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import dependents, prune, settle_and_claim
 from gigq.store.verbs.deadlock import repeated
 from gigq.store.verbs.prune import Keep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
 
     from gigq.model.claim import FailedDependent
     from gigq.store.database import Database, Row, Session
@@ -128,33 +129,61 @@ def cancel(db: Database, job_ids: Iterable[str], *, running: bool = False) -> di
         The effects by the id of each changed job: its status is CANCELLED when it was pending,
         RUNNING when its cancel was requested.
     """
-    cancel_one = _cancel_or_request if running else _cancel
-    return _cancel_all(db, list(job_ids), cancel_one)
+    job_ids = list(job_ids)
+    changed = _cancel_all(db, job_ids, running=running)
+    return {job_id: changed[job_id] for job_id in job_ids if job_id in changed}
 
 
 @repeated
-def _cancel_all(
-    db: Database, job_ids: list[str], cancel_one: Callable[[Session, str], Changed | None]
-) -> dict[str, Changed]:
+def _cancel_all(db: Database, job_ids: list[str], *, running: bool) -> dict[str, Changed]:
+    changed: dict[str, Changed] = {}
     with db.transaction(durable=True) as session:
         if len(job_ids) > 1:
             session.lock("jobs", {"ids": storable_list(job_ids)})
-        changed = {job_id: cancel_one(session, job_id) for job_id in job_ids}
-    return {job_id: one for job_id, one in changed.items() if one is not None}
+        for some, is_awaited in _in_order(session, job_ids):
+            changed |= _cancel(session, some, is_awaited=is_awaited)
+        if running:
+            changed |= _request(session, [one for one in job_ids if one not in changed])
+    return changed
 
 
-def _cancel_or_request(session: Session, job_id: str) -> Changed | None:
-    if cancelled := _cancel(session, job_id):
-        return cancelled
-    return Changed(JobStatus.RUNNING) if settle_and_claim.request_cancel(session, job_id) else None
+def _in_order(session: Session, job_ids: list[str]) -> Iterator[tuple[list[str], bool]]:
+    """Yield jobs to cancel in one statement, and True for a single one with dependents.
+
+    A dependent that comes after its parent fails before its own turn.
+    """
+    rows = session.all("awaited_among", {"ids": storable_list(job_ids)})
+    awaited = {row["parent_id"] for row in rows}
+    for is_awaited, some in groupby(job_ids, lambda one: storable_value(one) in awaited):
+        if is_awaited:
+            yield from (([one], True) for one in some)
+        else:
+            yield list(some), False
 
 
-def _cancel(session: Session, job_id: str) -> Changed | None:
-    row = session.one("cancel_job", {"job_id": job_id, "now": session.now})
-    if row is None:
-        return None
-    after = dependents.fail_dependents(session, dependents.Parent(job_id, row["name"], "cancelled"))
-    return Changed(JobStatus.CANCELLED, after.due_in, after.failed_dependents)
+def _cancel(session: Session, job_ids: list[str], *, is_awaited: bool) -> dict[str, Changed]:
+    rows = session.all("cancel_jobs", {"ids": storable_list(job_ids), "now": session.now})
+    names = {row["id"]: row["name"] for row in rows}
+    changed = {}
+    for job_id in job_ids:
+        if (stored := storable_value(job_id)) in names:
+            after = dependents.Consequences()
+            if is_awaited:
+                parent = dependents.Parent(stored, names[stored], "cancelled")
+                after = dependents.fail_dependents(session, parent)
+            changed[job_id] = Changed(JobStatus.CANCELLED, *after)
+    return changed
+
+
+def _request(session: Session, job_ids: list[str]) -> dict[str, Changed]:
+    """Request the cancel of the running ones among some jobs."""
+    rows = session.all("jobs_by_id", {"ids": storable_list(job_ids)})
+    may_run = {row["id"] for row in rows if row["status"] == JobStatus.RUNNING.value}
+    return {
+        job_id: Changed(JobStatus.RUNNING)
+        for job_id in job_ids
+        if storable_value(job_id) in may_run and settle_and_claim.request_cancel(session, job_id)
+    }
 
 
 def clear(db: Database, before: str | None = None) -> int:
