@@ -64,22 +64,23 @@ def insertion(template: str) -> str:
     return template.format(columns=", ".join(JobRow._fields), values=", ".join(places))
 
 
-def array_insertion(template: str) -> str:
-    """Return the statement of PostgreSQL that stores many: each parameter is a column of them."""
-    kinds = get_type_hints(JobRow)
+def postgres_insertion(template: str) -> str:
+    """Return a statement of PostgreSQL that stores a `JobRow` or many, given as texts."""
     return template.format(
-        columns=", ".join(kinds),
-        values=", ".join(_typed(name, get_args(kind) or (kind,)) for name, kind in kinds.items()),
-        arrays=", ".join("?::text[]" for _ in kinds),
+        columns=", ".join(JobRow._fields),
+        named=", ".join(_typed(name, f":{name}") for name in JobRow._fields),
+        values=", ".join(_typed(name, name) for name in JobRow._fields),
+        arrays=", ".join("?::text[]" for _ in JobRow._fields),
     )
 
 
-def _typed(name: str, kinds: tuple[Any, ...]) -> str:
-    """Return the expression for a column that is given as text."""
+def _typed(name: str, text: str) -> str:
+    """Return the expression for the value of a column that is given as text."""
     if name == "updated_at":
         return "gigq_now()"  # the time of the server, not of the host that submits
-    value = f"nullif({name}, '')" if name in NULLABLE else name
-    return f"{value}::{_TYPES[kinds[0]]}"
+    value = f"nullif({text}, '')" if name in NULLABLE else text
+    kind = get_type_hints(JobRow)[name]
+    return f"{value}::{_TYPES[(get_args(kind) or (kind,))[0]]}"
 
 
 _TYPES = {str: "text", float: "numeric", int: "bigint", bool: "bigint"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
-from gigq.store.job_row import JobRow, array_insertion, insertion
+from gigq.store.job_row import insertion, postgres_insertion
 from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def statements(dialect: str) -> Mapping[str, str]:
         found |= read(file)
     if dialect == SQLITE:
         return {**found, "insert_job": insertion(found["insert_job"])}
-    found["insert_job"] = array_insertion(found["insert_job"])
-    found["copy_jobs"] = found["copy_jobs"].format(columns=", ".join(JobRow._fields))
+    for name in ("insert_job", "insert_jobs", "copy_jobs"):
+        found[name] = postgres_insertion(found[name])
     return {name: for_postgres(statement) for name, statement in found.items()}
 
 

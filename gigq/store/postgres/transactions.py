@@ -66,6 +66,9 @@ class PostgresSession(Session):
             The ids that were stored before.
         """
         rows = list(rows)
+        if len(rows) == 1:
+            row = dict(zip(JobRow._fields, map(to_text, rows[0]), strict=True))
+            return frozenset() if self.one("insert_job", row) else frozenset((rows[0][_ID],))
         if is_worthwhile(self.connection, rows):
             self.read_time()
             if copy_jobs(self._cursor, self._sql["copy_jobs"], rows, self.now):
@@ -73,7 +76,7 @@ class PostgresSession(Session):
         columns = _columns(rows)
         if not columns:
             return frozenset()
-        self._cursor.execute(self._sql["insert_job"], columns)
+        self._cursor.execute(self._sql["insert_jobs"], columns)
         stored = {row[0] for row in self._cursor.fetchall()}
         return frozenset(id_ for id_ in columns[_ID] if id_ is not None and id_ not in stored)
 

@@ -1,7 +1,10 @@
 -- Statements that differ from those of SQLite, each with the reason.
 
--- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
 -- name: insert_job
+INSERT INTO jobs ({columns}, linked) VALUES ({named}, 1) ON CONFLICT (id) DO NOTHING RETURNING id;
+
+-- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
+-- name: insert_jobs
 INSERT INTO jobs ({columns}, linked)
 SELECT {values}, 1 FROM unnest({arrays}) AS given ({columns})
 ON CONFLICT (id) DO NOTHING
