@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import select
 import time
 from contextlib import suppress
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from gigq.descriptors import wait_readable
 from gigq.model import clock
 from gigq.model.jitter import random_between
 from gigq.store import migrate
@@ -44,7 +43,7 @@ class ServerStorage:
         place: the path beside which the daemon keeps its pipes.
         json_socket: the socket to the supervisor.
         is_there: True when an earlier recorder of this daemon has used it. Only the first one may
-            create the tables.
+            create the tables, and only where there are no others.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class ServerStorage:
         self._place = place
         self._json_socket = json_socket
         self._watch = self.backend.queue_watch()
-        self._begin = Begin.NEVER if is_there else Begin.ANYWHERE
+        self._begin = Begin.NEVER if is_there else Begin.EMPTY
         self._prepared: Any = None
         self._looked_at = self._look_again_at = self._all_seen_at = 0.0
         self.begin()
@@ -145,9 +144,7 @@ class ServerStorage:
 
     def wait(self, seconds: float) -> bool:
         """Wait for a message, `seconds` at most; return True when there is one."""
-        lines = select.poll()  # unlike select(), it takes any descriptor
-        lines.register(self._json_socket, select.POLLIN)
-        return bool(lines.poll(ceil(max(0.0, seconds) * 1000)))
+        return bool(wait_readable([self._json_socket], seconds))
 
     def close(self, *, works: bool) -> None:  # noqa: ARG002 - as for a file
         """Close the connections."""
@@ -155,11 +152,8 @@ class ServerStorage:
         self.backend.close()
 
     def _ready(self, seconds: float) -> list[int]:
-        lines = select.poll()
-        lines.register(self._json_socket, select.POLLIN)
-        if (descriptor := self._watch.fileno()) >= 0:
-            lines.register(descriptor, select.POLLIN)
-        return [number for number, _ in lines.poll(ceil(seconds * 1000))]
+        watched = [self._watch] if self._watch.fileno() >= 0 else []
+        return wait_readable([self._json_socket, *watched], seconds)
 
     def _pass_on(self) -> bool:
         """Wake one worker of each group that serves a queue of a notification.

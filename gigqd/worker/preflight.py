@@ -191,8 +191,8 @@ def _judge_schema(database: Database) -> str:
     with database.transaction(durable=False) as session:
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
+            migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
             if database.dialect == SQLITE:
-                migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
                 migrate.refuse_obstacles(database)
             if "jobs" in names:
                 return "a queue of GigQ 0.5.1; the first start or submit upgrades it"

@@ -7,7 +7,9 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from support import jobs
+from support import jobs, stores
+from support.daemon import on_both_databases
+from support.raw_sql import Program
 from support.store_faults import copy_of, move_away, wait_until_degraded, wait_until_running
 
 from gigq.store.sqlite.connections import close_connections
@@ -67,15 +69,16 @@ def test_a_daemon_does_not_start_where_a_queue_was_lost_until_one_is_begun_on_re
     assert daemon.wait_for_job(daemon.submit(jobs.ok, "after"))["status"] == "completed"
 
 
+@on_both_databases
 @pytest.mark.fault("G19")
 def test_a_database_of_another_program_is_refused_and_left_as_it_is(daemons):
     daemon = daemons(start=False)
-    with closing(sqlite3.connect(daemon.database)) as other:
+    with closing(Program(daemon.address)) as other:
         other.execute("CREATE TABLE customers (name TEXT)")
 
     refused, checked = daemon.command("run"), daemon.command("check", "--db")
-    with closing(sqlite3.connect(daemon.database)) as reader:
-        found = [name for (name,) in reader.execute("SELECT name FROM sqlite_master")]
+    with stores.database_at(daemon.address).read() as session:
+        found = [row["name"] for row in session.all("table_names")]
     begun = daemon.command("check", "--init")
 
     assert refused.returncode == checked.returncode == 78
