@@ -41,7 +41,7 @@ ALLOWED = {
     "cancel_jobs": {"pending"},
     "fail_dependent": {"pending"},
     "reschedule_job": {"pending"},
-    "requeue_job": {"failed", "timeout", "cancelled"},
+    "requeue_jobs": {"failed", "timeout", "cancelled"},
     "adopt_job": {"pending", "running"},
     "adopt_stray": {"running"},
 }

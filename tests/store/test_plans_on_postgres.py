@@ -78,6 +78,7 @@ VALUES = {
     "excluded": '["queue2"]',
     "statuses": '["pending"]',
     "ids": '["job3", "job7"]',
+    "one_more": "0",
     "rows": "[3, 7]",
     "jobs": '[{"row": 3, "id": "job3", "over_at": "2026-01-01T00:00:03.000000+00:00"}]',
     "taken": '{"new execution": 12}',
@@ -193,7 +194,7 @@ def test_each_index_serves_the_statement_it_was_made_for(
         *("complete_job", "job_to_decide", "release_job", "delete_unstarted_execution"),
         *("claim_rows", "open_executions_of_rows", "supersede_others", "request_cancel"),
         *("open_and_claim", "cancel_jobs", "awaited_among", "reschedule_job", "executions_of_job"),
-        "insert_edges_of_unlinked",
+        *("insert_edges_of_unlinked", "requeue_jobs"),
         *("parents_among", "prune_jobs", "results_of", "awaited_parents"),
     ],
 )

@@ -49,7 +49,7 @@ SELECT 1 AS requested FROM job_executions
 WHERE id = :execution_id AND status = 'running' AND cancel_requested_at IS NOT NULL;
 
 -- One attempt more leaves max_attempts as it is: a job with a single attempt is never started twice.
--- name: requeue_job
+-- name: requeue_jobs
 UPDATE jobs
 SET status = 'pending', refunds = 0, crashes = 0, snoozes = 0, error = NULL, result = NULL,
     attempts = CASE WHEN :one_more = 1 AND attempts > 0 AND max_attempts > 1 THEN max_attempts - 1
@@ -57,8 +57,8 @@ SET status = 'pending', refunds = 0, crashes = 0, snoozes = 0, error = NULL, res
     cause = NULL, started_at = NULL, completed_at = NULL, retry_after = :retry_after,
     worker_id = NULL, execution_id = NULL, expires_at = NULL,
     due_at = CASE WHEN :retry_after IS NULL THEN :now END, due_why = 'requeue', updated_at = :now
-WHERE id = :job_id AND status IN ('failed', 'timeout', 'cancelled')
-RETURNING queue, dependencies, on_parent_failure;
+WHERE id IN (SELECT value FROM json_each(:ids)) AND status IN ('failed', 'timeout', 'cancelled')
+RETURNING id, queue, dependencies, on_parent_failure;
 
 -- name: reschedule_job
 UPDATE jobs

@@ -115,15 +115,11 @@ def _requeue(session: Session, ids: Sequence[str], again: Again) -> Effects:
     others = {id_: found[id_]["status"] if id_ in found else None for id_ in ids if id_ not in over}
     named = {id_: _parents(over[id_]) for id_ in ids if id_ in over}
     refused = _held_back(session, over, named)
-    waiting: dict[str, Row] = {}
     retry_after = again.not_before(session.now)
     values = {"one_more": again.one_more, "retry_after": retry_after, "now": session.now}
-    for id_ in named:
-        row = None
-        if id_ not in refused:
-            row = session.one("requeue_job", {"job_id": id_, **values})
-        if row is not None:
-            waiting[id_] = row
+    wanted = storable_list(id_ for id_ in named if id_ not in refused)
+    changed = {row["id"]: row for row in session.all("requeue_jobs", {"ids": wanted, **values})}
+    waiting = {id_: changed[id_] for id_ in named if id_ in changed}
     # All of them are pending by now, so a child among them waits for its parent.
     due_in = [row["queue"] for id_, row in waiting.items() if not _waits_again(session, id_, row)]
     return Effects(tuple(waiting), tuple(due_in), refused, others=others)

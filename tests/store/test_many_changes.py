@@ -1,4 +1,4 @@
-"""A cancel of many jobs costs few statements, and each job ends as in a cancel of its own."""
+"""A change of many jobs costs few statements, and each job ends as in a change of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from support.ledger import stored, taken
 
 from gigq.model.job_status import JobStatus
-from gigq.store.verbs import jobs
+from gigq.store.verbs import jobs, requeue
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
@@ -42,6 +42,21 @@ def test_jobs_that_no_other_waits_for_are_cancelled_in_one_statement(
     assert list(found) == many
     assert {one.status for one in found.values()} == {JobStatus.CANCELLED}
     assert len(statements) <= 3
+
+
+def test_jobs_without_parents_are_requeued_in_one_statement(
+    db: Database, statements: list[str]
+) -> None:
+    many = [stored(db) for _ in range(100)]
+    jobs.cancel(db, many)
+    statements.clear()
+    found = requeue.requeue(db, many)
+
+    assert list(found.jobs) == many
+    assert list(found.due_in) == ["default"] * 100
+    assert jobs.counts(db) == {"pending": 100}
+    assert statements.count("requeue_jobs") == 1
+    assert len(statements) < 20
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["parent first", "child first"])
