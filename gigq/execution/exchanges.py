@@ -42,7 +42,7 @@ class Exchanges:
 
         A batch that was not settled, because the database reported an error, must be given again.
         """
-        self._release_unconfirmed(db)
+        self.release_unconfirmed(db)
         is_repeated, self._is_unsettled = self._is_unsettled, self._is_unsettled or bool(batch)
         self._claimed = request.first_id if request else None
         done = settle_and_claim.exchange(db, batch, claimant, request)
@@ -56,17 +56,19 @@ class Exchanges:
         return rows[0] if rows else None
 
     def adopt(self, db: Database, job_id: str, execution_id: str, claimant: Claimant) -> Row | None:
-        """Take over a claim that foreign SQL made, as `settle_and_claim.adopt`."""
-        self._release_unconfirmed(db)
+        """Take over a claim that foreign SQL made, as `settle_and_claim.adopt`.
+
+        `release_unconfirmed` must have been called before the foreign SQL.
+        """
         self._claimed = execution_id
         row = settle_and_claim.adopt(db, job_id, execution_id, claimant)
         self._claimed = None
         return row
 
-    def _release_unconfirmed(self, db: Database) -> None:
+    def release_unconfirmed(self, db: Database) -> None:
+        """Release what an earlier exchange may have claimed."""
         if self._claimed is not None:
             unconfirmed.release(db, self._claimed)
-            self._claimed = None
 
 
 def patiently(read: Callable[[], _Value], patience: float) -> _Value:

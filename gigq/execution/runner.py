@@ -160,6 +160,7 @@ class Runner:
         claim_job = self._overrides.claim_job
         if claim_job is None:
             return self._exchange(more=True, most=1)
+        self.exchanges.release_unconfirmed(self.store.database)
         while (row := self._claim_through(claim_job)) is not None:
             self._hold([row])
             if (claim := self._held.next()) is not None:

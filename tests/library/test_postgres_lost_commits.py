@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from support import postgres
 from support.postgres_relay import Relay, relaying
 from support.postgres_workers import jobs_named, runs
@@ -19,6 +19,7 @@ from gigq import Job, JobQueue, Worker, events
 from gigq.errors import StoreUnavailable
 from gigq.execution.exchanges import Exchanges
 from gigq.execution.plain_worker_rescue import take_back
+from gigq.model.claim import Claim, SettleBatch
 from gigq.model.ids import new_id
 from gigq.store.postgres import connections
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _COMMIT, _INSERT = "COMMIT", "INSERT INTO jobs"
-
-
-class Interrupted(BaseException):
-    """What a handler of a signal raises."""
+_CLAIM = """
+UPDATE jobs SET status = 'running', attempts = attempts + 1, started_at = gigq_now()
+WHERE id = (SELECT id FROM jobs WHERE status = 'pending' LIMIT 1) RETURNING id
+"""
 
 
 def fail(name: str) -> None:
@@ -280,20 +281,53 @@ def test_an_outcome_is_recorded_once(
     assert superseded.count(f"job.{ended}") == 1
 
 
-def test_a_signal_in_the_middle_of_a_statement_leaves_a_usable_queue(
-    queue: JobQueue, shown: JobQueue
+def test_an_outcome_is_recorded_once_although_claims_come_between(
+    relay: Relay, worker: Worker, shown: JobQueue, superseded: list[str]
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise Interrupted
+    (job,) = jobs_named(f"claims-between-{new_id()}", 1)
+    shown.submit(job)
+    relay.cut_at(_COMMIT, forwards=True, skip=1)
+    with pytest.raises(StoreUnavailable):
+        worker.process_one()
+    relay.cut_at("BEGIN", forwards=False)
+    with pytest.raises(StoreUnavailable):
+        worker._claim_job()
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with shown._database.transaction(durable=True) as session:
-            session.connection.execute("LOCK TABLE jobs")
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            with pytest.raises(Interrupted):
-                queue.submit(Job("a", fail, {"name": "a"}))
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    queue.submit(Job("b", fail, {"name": "b"}))
-    assert "b" in {job["name"] for job in shown.list_jobs()}
+    assert worker._claim_job() is None
+    assert not worker.process_one()
+    assert superseded.count("job.completed") == 1
+
+
+def test_a_release_may_be_repeated(
+    relay: Relay, worker: Worker, shown: JobQueue, committed: bool
+) -> None:
+    job_id = shown.submit(Job("job", fail, {"name": "a"}))
+    exchanges, db, claimant = Exchanges(), worker._store.database, worker._runner.claimant
+    row = exchanges.claim(db, claimant)
+    assert row is not None
+    batch = SettleBatch(released=(Claim.from_row(row),))
+    lost(relay, _COMMIT, committed, lambda: exchanges.exchange(db, batch))
+
+    (again,) = exchanges.exchange(db, batch).settled
+    assert (again is None) is committed
+    assert shown.get_status(job_id)["attempts"] == 0
+
+
+def test_a_claim_of_a_worker_with_its_own_sql_is_released(
+    relay: Relay, address: str, shown: JobQueue
+) -> None:
+    class Claiming(Worker):
+        def _claim_job(self) -> dict[str, Any] | None:
+            cursor = connections.open_connection(address).cursor(row_factory=dict_row)
+            return cursor.execute(_CLAIM).fetchone()
+
+    (job,) = jobs_named(f"own-claim-{new_id()}", 1)
+    job.max_attempts = 1
+    shown.submit(job)
+    worker = Claiming(address)
+    lost(relay, _COMMIT, True, worker.process_one)
+
+    assert worker.process_one()
+    assert runs([job.name])[job.name] == 1
+    assert shown.get_status(job.id)["status"] == "completed"
+    worker.close()

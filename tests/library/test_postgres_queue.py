@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _LOCK_FILE, _BOOT, _NAMESPACE = 2, 3, 4
 
 
+class Interrupted(BaseException):
+    """What a handler of a signal raises."""
+
+
 @task()
 def add(a: int, b: int) -> int:
     return a + b
@@ -212,3 +216,22 @@ def test_the_scheme_of_the_address_may_be_short_and_have_capitals(address, schem
     work_off(other)
 
     assert [job["status"] for job in JobQueue(address).list_jobs()] == ["completed"]
+
+
+def test_a_signal_in_the_middle_of_a_statement_leaves_a_usable_queue(
+    queue: JobQueue, address: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with psycopg.connect(address) as other:
+            other.execute("LOCK TABLE jobs")
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Interrupted):
+                queue.submit(Job("a", fail))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    queue.submit(Job("b", fail))
+    assert "b" in {job["name"] for job in queue.list_jobs()}
