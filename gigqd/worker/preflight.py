@@ -134,10 +134,10 @@ def _judge_limit(database: Database, config: Config) -> str:
 
     Each worker has one, and the recorder two. Another daemon needs as many again.
     """
-    row = database.one("connection_limit")
+    (row,) = database.all("connection_limit")
     workers = sum(pool.size for pool in config.pools)
-    needed, most = workers + _OF_RECORDER, row["most"] if row else None
-    if most is not None and needed > most:
+    needed, most = workers + _OF_RECORDER, row["most"]
+    if needed > most:
         raise GigqdError(
             f"{workers} workers and the recorder need {needed} connections, and the server allows "
             f"this role {most}; raise its max_connections, or use fewer workers",

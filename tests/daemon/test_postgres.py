@@ -33,9 +33,14 @@ class Server:
 
     def sessions(self) -> int:
         """How many connections the role has."""
-        sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
-        (count,) = self._administrator.execute(sql, (self._user,)).fetchone() or (0,)
-        return int(count)
+        sql = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{self._user}'"
+        return int(*self.ask(sql))
+
+    def ask(self, statement: str) -> tuple[Any, ...]:
+        """Return the first row of a statement."""
+        row = self._administrator.execute(statement).fetchone()
+        assert row is not None
+        return row
 
     def end_sessions(self) -> None:
         """End every connection of the role."""
@@ -143,6 +148,16 @@ def test_a_check_refuses_more_workers_than_the_role_may_have_connections(served)
     assert found.returncode == 78
     assert "40 workers and the recorder need 42 connections" in found.stderr
     assert "20" in found.stderr
+
+
+def test_a_superuser_may_have_all_connections_of_the_server(served):
+    daemon, server = served
+    (most,) = server.ask("SELECT current_setting('max_connections')")
+    server.alter("SUPERUSER CONNECTION LIMIT 1")
+    daemon.configure({"queue.database": server.address})
+    found = daemon.command("check", "--db")
+
+    assert f"4 connections needed and {most} allowed" in found.stdout + found.stderr
 
 
 def test_the_password_of_the_address_is_shown_without_server(daemons):

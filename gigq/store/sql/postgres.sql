@@ -152,15 +152,16 @@ SELECT
         WHERE status = 'running' AND cancel_requested_at IS NOT NULL
     ) AS cancels;
 
--- Connections that this role may have to this database at the same time.
+-- Connections that this role may have to this database at the same time. A superuser has the reserved
+-- ones, too, and no limit of its role or of the database.
 -- name: connection_limit
 SELECT
     least(
-        current_setting('max_connections')::int
-        - current_setting('superuser_reserved_connections')::int
-        - coalesce(current_setting('reserved_connections', true)::int, 0),
-        CASE WHEN role.rolconnlimit >= 0 THEN role.rolconnlimit END,
-        CASE WHEN base.datconnlimit >= 0 THEN base.datconnlimit END
+        current_setting('max_connections')::int - CASE WHEN role.rolsuper THEN 0 ELSE
+            current_setting('superuser_reserved_connections')::int
+            + coalesce(current_setting('reserved_connections', true)::int, 0) END,
+        CASE WHEN NOT role.rolsuper AND role.rolconnlimit >= 0 THEN role.rolconnlimit END,
+        CASE WHEN NOT role.rolsuper AND base.datconnlimit >= 0 THEN base.datconnlimit END
     ) AS most
 FROM pg_roles AS role, pg_database AS base
 WHERE role.rolname = current_user AND base.datname = current_database();

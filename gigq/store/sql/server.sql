@@ -155,8 +155,8 @@ SELECT
         FROM pg_roles WHERE rolname = CURRENT_USER
     ) AS limit_of_role,
     (
-        SELECT CASE WHEN datconnlimit >= 0 THEN datconnlimit END
-        FROM pg_database WHERE datname = current_database()
+        SELECT CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END
+        FROM pg_database, pg_roles WHERE datname = current_database() AND rolname = CURRENT_USER
     ) AS limit_of_database
 FROM pg_stat_activity
 WHERE usesysid IS NOT NULL AND backend_type IS DISTINCT FROM 'walsender';
