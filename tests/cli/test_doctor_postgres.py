@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from support.doctor import examined, said_of
 from support.postgres import as_role, fresh_database
+from support.postgres_roles import role as role_of
 
 from gigq import Job, JobQueue
 from gigq.store.doctor.server_checks import judge
@@ -193,3 +194,12 @@ def test_the_difference_of_the_clocks_is_shown(address):
     assert abs(inspected.clock_ahead) < 60
     assert [one.severity for one in ahead] == ["note"]
     assert "1m30s ahead of this host's" in ahead[0].found
+
+
+def test_a_role_that_may_not_read_the_catalog_gets_a_sentence(shell, alone):
+    with role_of(alone) as of_role, psycopg.connect(alone, autocommit=True) as admin:
+        admin.execute("REVOKE SELECT ON pg_database FROM PUBLIC")
+        done = shell.run("doctor", "--db", of_role)
+
+    assert done.returncode == 69
+    assert "the role may not read pg_database" in done.stderr

@@ -8,13 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gigq.errors import StoreUnavailable
 from gigq.model import clock
 from gigq.model.database_address import without_password
 from gigq.store import migrate
 from gigq.store.database import Database
 from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
-from gigq.store.postgres import connections, sessions
+from gigq.store.postgres import connections, drivers, sessions
 from gigq.store.postgres.address import parse
 from gigq.store.postgres.adoption import tables_of
 from gigq.store.postgres.daemons import places_of
@@ -122,13 +123,13 @@ def gather(address: str) -> ServerInspection:
         address: a connection URI of libpq.
 
     Raises:
-        StoreUnavailable: the server cannot be reached or refuses the role.
+        StoreUnavailable: the server cannot be reached, refuses the role, or does not answer.
         UnsupportedStore: psycopg is not installed.
     """
     with closing(connections.new_connection(address)) as connection:
         # A pooler in transaction mode knows no prepared statements.
         connection.prepare_threshold = None
-        (server,) = query(connection, "server") or [{}]
+        server = _required(connection, "server")
         content = _queue(connection)
         ahead, error = _clock(connection)
         return ServerInspection(
@@ -148,6 +149,17 @@ def gather(address: str) -> ServerInspection:
             content=content,
             **_processes(connection, content),
         )
+
+
+def _required(connection: Any, name: str) -> Row:
+    """Return the one row of a statement without which nothing can be judged."""
+    rows = query(connection, name)
+    if rows is None:
+        raise StoreUnavailable(
+            f"{drivers.address_of(connection)}: the server has not answered what gigq doctor asks "
+            "first, or the role may not read pg_database; try again, or run doctor as another role"
+        )
+    return rows[0]
 
 
 def _queue(connection: Any) -> ServerQueue | None:
@@ -201,8 +213,7 @@ def _is_of_this_host(run: str | None) -> bool:
 def _clock(connection: Any) -> tuple[float, float]:
     """Return by how many seconds the server's clock is ahead, and the largest error of that."""
     before = time.monotonic()
-    (row,) = query(connection, "nanoseconds") or [{"nanoseconds": 0}]
-    behind = clock.seconds_since(row["nanoseconds"])
+    behind = clock.seconds_since(_required(connection, "nanoseconds")["nanoseconds"])
     error = (time.monotonic() - before) / 2
     return error - behind, error
 
