@@ -101,15 +101,21 @@ def is_up_to_date(db: Database) -> bool:
 
 
 def refuse_obstacles(db: Database) -> None:
-    """Refuse a file of GigQ 0.5.1 with additions of a user that `apply` would refuse.
+    """Refuse tables that `apply` would refuse: of GigQ 0.5.1 in a file, or of an application.
 
     Raises:
-        UnsupportedStore: with a list of them.
+        UnsupportedStore: with a list of the obstacles.
     """
     from gigq.store.upgrade_0_5_1 import upgrade
 
     with db.read() as session:
-        if version_in(session) == 0:
+        if version_in(session) != 0:
+            return
+        if dialect_of(session.connection) == POSTGRES:
+            from gigq.store.postgres.adoption import changes
+
+            changes(session, steps(POSTGRES)[0][1].read_text(encoding="utf-8"))
+        else:
             upgrade.examine(session, fresh_objects(dialect_of(session.connection)))
 
 

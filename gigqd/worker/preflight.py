@@ -10,7 +10,7 @@ from gigq.errors import GigqError, SchemaTooNew
 from gigq.model.database_address import without_password
 from gigq.store import initialization, migrate
 from gigq.store.database import Database
-from gigq.store.dialect import SQLITE
+from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.postgres.address import parse
 from gigq.store.postgres.pooler import is_direct
 from gigq.store.sqlite import initialized_mark
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from gigqd.config import Config
 
 _OF_RECORDER = 2
+_FOUND = {
+    SQLITE: "a queue of GigQ 0.5.1; the first start or submit upgrades it",
+    POSTGRES: "tables of an application; the first start or submit adds what a queue needs",
+}
+"""What a database with a table `jobs` and without a version is."""
 
 
 def check_database(config: Config) -> str:
@@ -189,16 +194,14 @@ def _judge_folder(path: Path) -> str:
 
 def _judge_schema(database: Database) -> str:
     with database.transaction(durable=False) as session:
+        found, known = migrate.version_in(session), migrate.latest(database.dialect)
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
-            if database.dialect == SQLITE:
-                migrate.refuse_obstacles(database)
+            migrate.refuse_obstacles(database)
             if "jobs" in names:
-                return "a queue of GigQ 0.5.1; the first start or submit upgrades it"
+                return _FOUND[database.dialect]
             return "no queue of this version yet; the first start or submit creates it"
-        row = session.one("schema_version")
-        found, known = (row or {}).get("version") or 0, migrate.latest(database.dialect)
         if found > known:
             raise SchemaTooNew(
                 f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"

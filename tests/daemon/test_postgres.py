@@ -184,3 +184,20 @@ def test_without_a_server_a_start_fails_with_the_reason(daemons):
 
     assert found.returncode == 69
     assert "check that the server runs and can be reached" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ("CREATE TABLE gigq_schema (number INTEGER)", "has objects of another program"),
+        ("CREATE TABLE jobs (number INTEGER)", "the table jobs is not one of a queue"),
+    ],
+)
+def test_a_check_and_a_start_refuse_the_tables_of_another_program(daemons, tables, message):
+    daemon = daemons(start=False)
+    with psycopg.connect(daemon.address, autocommit=True) as connection:
+        connection.execute(tables)
+    refused = [daemon.command("check", "--db"), daemon.command("start")]
+
+    assert [one.returncode for one in refused] == [78, 78]
+    assert all(message in one.stderr and "?schema=" in one.stderr for one in refused)
