@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,8 +39,13 @@ def made_place_of(connection: Any) -> str:
 
 
 def runtime_folder() -> Path:
-    """Return `$XDG_RUNTIME_DIR/gigq`, or a private folder in /tmp."""
+    """Return `$XDG_RUNTIME_DIR/gigq`, or a private folder in /tmp.
+
+    Programs that change the account, such as runuser(1), keep the variable of the first one.
+    """
     given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if given and Path(given).is_dir():
-        return Path(given) / "gigq"
+    with suppress(OSError):
+        found = os.stat(given)  # noqa: PTH116 - an empty text is no path
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            return Path(given) / "gigq"
     return Path("/tmp") / f"gigq-{os.getuid()}"  # noqa: S108 - checked before it is used
