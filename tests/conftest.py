@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import fork_server, postgres
+from support import fork_server, postgres, temporary_folders
 
 from gigq import events
 from gigq.model import signatures
@@ -31,16 +28,14 @@ for slow in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
 
 
 def pytest_configure() -> None:
-    """Keep the temporary folders of this copy of the project in one of their own.
-
-    pytest closes the folder of all sessions to other accounts whenever one begins, and so would
-    take the files from the tests of another session that work as two accounts.
-    """
-    name = f"gigq-{zlib.crc32(str(Path(__file__).parent).encode()):08x}-{os.geteuid()}"
-    folder = Path(tempfile.gettempdir(), name)
-    folder.mkdir(mode=0o755, exist_ok=True)
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(folder))
+    """Name the folders of this run."""
+    temporary_folders.prepare()
     postgres.prepare()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the folders of this run, unless a test has failed."""
+    temporary_folders.remove(config)
 
 
 def pytest_sessionstart() -> None:
@@ -55,8 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("daemon") is None)
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """End the interpreters that ran the commands, and the database server."""
+    session.config.stash[temporary_folders.PASSED] = exitstatus == pytest.ExitCode.OK
     fork_server.close()
     postgres.stop()
 

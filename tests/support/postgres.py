@@ -20,8 +20,6 @@ from urllib.parse import urlsplit
 import psycopg
 
 from gigq.model.ids import new_id
-from gigq.store.postgres import place
-from gigq.store.sqlite.file import private_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +79,6 @@ def fresh_schema(name: str) -> Iterator[str]:
         yield with_option(server(), f"options=-csearch_path%3D{name}")
     finally:
         _end_other_sessions(connection, name)
-        _remove_run_locks(connection, name)
         connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 
@@ -94,16 +91,7 @@ def fresh_database() -> Iterator[str]:
     try:
         yield address
     finally:
-        with psycopg.connect(address, autocommit=True) as connection:
-            _remove_run_locks(connection, "public")
         _administrator().execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _remove_run_locks(connection: Any, name: str) -> None:
-    """Remove the folder in which the plain workers of a queue have found each other."""
-    (is_queue,) = connection.execute(f"SELECT to_regclass('{name}.gigq_store')").fetchone()
-    for (store,) in connection.execute(f"SELECT id FROM {name}.gigq_store") if is_queue else ():
-        shutil.rmtree(place.runtime_folder() / f"{store}{private_files.SUFFIX}", ignore_errors=True)
 
 
 def with_option(address: str, option: str) -> str:
