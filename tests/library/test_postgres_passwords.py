@@ -126,6 +126,7 @@ def test_no_error_and_no_traceback_shows_the_password(server: Server, given: str
         f"postgresql://shop:{escaped}@127.0.0.1:1/postgres?connect_timeout=2",
         f"postgresql://shop:{escaped}@{server.place}?sslmodus=require",
         f"postgresql://shop:{escaped}@{server.place}?port=x",
+        f"postgresql://shop:{escaped}@[::1/postgres",
         f"postgresql://shop:{escaped}@{server.place}?pooler=true&direct=postgresql://a:{given}@b",
     ]
     for address in addresses:

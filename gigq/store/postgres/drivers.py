@@ -77,7 +77,7 @@ def run_many(cursor: Any, statement: str, params: Iterable[Any]) -> int:
             changed += cursor.rowcount
         return changed
     cursor.executemany(statement, params)
-    return max(0, int(cursor.rowcount))
+    return int(cursor.rowcount)
 
 
 def commit(connection: Any) -> None:
