@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
-from gigq.store import migrate
+from gigq.store import migrate, postgres
 from gigq.store.database import transactions_of
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.postgres.connections import driver
@@ -30,4 +32,11 @@ def preload(config: Config) -> None:
     with suppress(UnsupportedStore):  # the recorder reports it
         if dialect == POSTGRES:
             driver()
+            _load_modules_of_postgres()
         refuse_network(str(config.place))
+
+
+def _load_modules_of_postgres() -> None:
+    import_module("gigq.store.online_migration")
+    for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}."):
+        import_module(module.name)

@@ -60,7 +60,7 @@ def test_a_job_that_a_parent_failed_is_logged_with_both_names_whoever_settled_th
     parent = daemon.submit(jobs.os_exit, "parent", max_attempts=1)
     child = daemon.submit(jobs.ok, "child", dependencies=[parent])
     daemon.wait_for_job(child, "failed")
-    (line,) = events_of(daemon, child, "job.failed")
+    (line,) = wait_until(lambda: events_of(daemon, child, "job.failed"))
 
     assert (line["job"], line["parent"], line["parent_id"]) == ("child", "parent", parent)
 

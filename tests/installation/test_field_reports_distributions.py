@@ -26,7 +26,10 @@ OPTIONAL = {
     "asgiref": {"gigq/contrib/django.py"},
     "django": {"gigq/contrib/django.py"},
     "psycopg": {
-        f"gigq/store/postgres/{name}.py" for name in ("connections", "drivers", "queue_connection")
+        f"gigq/store/postgres/{name}.py"
+        for name in (
+            *("bulk_insertion", "connections", "drivers", "notifications", "queue_connection"),
+        )
     },
     "psycopg2": {"gigq/store/postgres/drivers.py"},
 }
