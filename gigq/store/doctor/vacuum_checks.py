@@ -84,7 +84,8 @@ def transactions(inspected: ServerInspection) -> Iterator[Finding]:
             "transaction",
             "note",
             f"role {inspected.server['role']} sees its own transactions only",
-            f"GRANT pg_read_all_stats TO {inspected.server['role']}, or run doctor as another role",
+            f"GRANT pg_read_all_stats TO {inspected.server['quoted_role']}, or run doctor as "
+            "another role",
         )
     if sessions:
         # One that keeps rows is more than one that does not.

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver, translated
+from gigq.store.postgres.errors import (
+    READ_ONLY,
+    code_of,
+    driver_errors_suppressed,
+    is_from_driver,
+    translated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +47,10 @@ def in_transaction(connection: Any) -> bool:
 def set_up_of(connection: Any) -> tuple[str, ...]:
     """Return the statements with which each transaction begins; none on an application's own."""
     return getattr(connection, "set_up", ())
+
+
+def _is_own(connection: Any) -> bool:
+    return hasattr(connection, "set_up")
 
 
 def schema_of(connection: Any) -> str | None:
@@ -99,13 +109,19 @@ def roll_back(connection: Any) -> None:
 def store_error(error: BaseException, connection: Any, *, may_be_done: bool = False) -> StoreError:
     """Return the store error for an error of the driver.
 
+    A connection of gigq's own that takes no writes is closed. It would stay read-only after a
+    change of the setting or of the primary server, and the next one is not.
+
     Args:
         error: the error.
         connection: the connection on which it was raised.
         may_be_done: True when the server may have committed all the same.
     """
     is_lost = bool(connection.closed)
-    return translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
+    found = translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
+    if code_of(error) == READ_ONLY and _is_own(connection):
+        connection.close()
+    return found
 
 
 @contextmanager

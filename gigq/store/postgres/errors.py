@@ -20,9 +20,10 @@ _CROSSED = {
     "40001": "another transaction changed the same rows",
     "40P01": "two transactions waited for each other",
 }
+READ_ONLY = "25006"
 _RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
-    "25006": "the server or the database is read-only; connect to the primary, or reset "
+    READ_ONLY: "the server or the database is read-only; connect to the primary, or reset "
     "default_transaction_read_only",
     _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it "
     "(gigq doctor shows where they are)",

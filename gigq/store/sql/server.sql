@@ -22,6 +22,7 @@ SELECT
     current_schema() AS namespace,
     current_setting('search_path') AS search_path,
     CURRENT_USER AS role,
+    quote_ident(CURRENT_USER) AS quoted_role,
     pg_encoding_to_char(encoding) AS encoding,
     datcollate AS collation,
     pg_is_in_recovery() AS is_standby,
@@ -47,7 +48,7 @@ SELECT
     has_any_column_privilege(oid, 'UPDATE') AS may_update,
     has_table_privilege(oid, 'DELETE') AS may_delete
 FROM pg_class
-WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
     AND relname IN ('jobs', 'job_executions', 'job_dependencies', 'gigq_schema', 'gigq_store')
 ORDER BY relname;
 
@@ -82,7 +83,7 @@ CROSS JOIN LATERAL (
     SELECT sum((1 - null_frac) * avg_width) AS bytes FROM pg_stats
     WHERE pg_stats.schemaname = current_schema() AND pg_stats.tablename = pg_class.relname
 ) AS width
-WHERE relnamespace = current_schema()::regnamespace
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema()))
     AND pg_class.relname IN ('jobs', 'job_executions', 'job_dependencies')
 ORDER BY pg_class.relname DESC;
 
@@ -102,7 +103,7 @@ CROSS JOIN LATERAL (
     WHERE attrelid = indrelid AND attnum = ANY (indkey)
         AND pg_stats.schemaname = current_schema() AND pg_stats.tablename = of_table.relname
 ) AS width
-WHERE of_table.relnamespace = current_schema()::regnamespace
+WHERE of_table.relnamespace = to_regnamespace(quote_ident(current_schema()))
     AND of_table.relname IN ('jobs', 'job_executions', 'job_dependencies')
     AND pg_class.reltuples >= 0 AND width.bytes IS NOT NULL
 ORDER BY pg_class.relpages DESC;
@@ -177,7 +178,7 @@ SELECT relname || '.' || attname AS name, collname AS collation
 FROM pg_attribute
 JOIN pg_class ON pg_class.oid = attrelid
 JOIN pg_collation ON pg_collation.oid = attcollation
-WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind = 'r' AND attnum > 0
     AND relname IN ('jobs', 'job_executions', 'job_dependencies')
 ORDER BY relname, attnum;
 

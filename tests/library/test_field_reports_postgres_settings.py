@@ -1,0 +1,95 @@
+"""What settings and rights of a PostgreSQL server broke elsewhere, from public bug reports."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from support import postgres
+from support.postgres_workers import all_completed, jobs_named, working
+from support.waiting import wait_until
+
+from gigq import Job, JobQueue, events
+from gigq.errors import StoreUnavailable
+from gigq.model.ids import new_id
+from gigq.store.doctor.server_checks import judge
+from gigq.store.doctor.server_inspection import gather
+from gigq.store.postgres.connections import close_connections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def administer(statement: str) -> None:
+    with psycopg.connect(postgres.server(), autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def role_with_schema(schema: str, name: str) -> Iterator[str]:
+    """The address of a role whose search path is a schema of its own."""
+    administer(
+        f'CREATE ROLE "{name}" LOGIN; CREATE SCHEMA "{schema}" AUTHORIZATION "{name}"; '
+        f"""ALTER ROLE "{name}" SET search_path = '{schema}'"""
+    )
+    address = postgres.as_role(postgres.server(), name)
+    try:
+        yield address
+    finally:
+        close_connections(address)
+        administer(f'DROP OWNED BY "{name}" CASCADE; DROP ROLE "{name}"')
+
+
+@pytest.fixture
+def name() -> str:
+    return f"role_{new_id().replace('-', '')}"
+
+
+@pytest.fixture
+def address(name: str) -> Iterator[str]:
+    with role_with_schema(name, name) as found:
+        yield found
+
+
+@pytest.mark.fault("M1")
+def test_a_session_that_was_read_only_is_replaced_when_writes_are_allowed(
+    address: str, name: str
+) -> None:
+    """goldsky-io/streamling#65: after a failover the pool kept sessions that were read-only."""
+    jobs = jobs_named(name, 3)
+    refused: list[str] = []
+
+    def note(event: str, fields: dict[str, str]) -> None:
+        if event == events.STORE_UNAVAILABLE:
+            refused.append(fields["error"])
+
+    end = events.subscribe(note)
+    with JobQueue(address) as queue:
+        queue.submit_many(jobs[:2])
+        queue.close()
+        administer(f"ALTER ROLE {name} SET default_transaction_read_only = on")
+        with pytest.raises(StoreUnavailable, match="read-only"):
+            queue.submit(jobs[2])
+        with working(address, 1):
+            wait_until(lambda: refused)
+            administer(f"ALTER ROLE {name} RESET default_transaction_read_only")
+            queue.submit(jobs[2])
+            all_completed(queue, 3)
+    end()
+
+
+@pytest.mark.fault("M2")
+@pytest.mark.parametrize("schema", ["Shop", "two words", "user", "é" * 31])
+def test_a_schema_whose_name_needs_quotes(name: str, schema: str) -> None:
+    """riverqueue/river#1170, timgit/pg-boss#859: names of schemas were not quoted everywhere."""
+    role = name.capitalize()
+    with role_with_schema(schema, role) as address, JobQueue(address) as queue:
+        job_id = queue.submit(Job("job", os.getpid))
+        findings = judge(gather(address))
+        assert [one.found for one in findings if one.severity == "problem"] == []
+        assert any(f'GRANT pg_read_all_stats TO "{role}"' in (one.remedy or "") for one in findings)
+        with working(address, 1):
+            wait_until(lambda: queue.get_status(job_id)["status"] == "completed")
