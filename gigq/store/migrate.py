@@ -280,12 +280,12 @@ def _refuse_newer(session: Session, found: int) -> None:
 
 def version_in(session: Session) -> int:
     """Return the version of the schema; 0 without the tables of a queue."""
-    names = {row["name"] for row in session.all("table_names")}
-    read = partial(_version, session, names)
+    tables = session.all("table_names")
+    read = partial(_version, session, {row["name"] for row in tables})
     if dialect_of(session.connection) == POSTGRES:
         from gigq.store.postgres.obstacles import checked_version
 
-        return checked_version(session, names, read)
+        return checked_version(session, tables, read)
     return read()
 
 

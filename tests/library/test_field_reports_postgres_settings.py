@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from support import postgres
+from support.postgres_roles import role as role_in_schema
 from support.postgres_workers import all_completed, jobs_named, working
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, events
+from gigq import Job, JobQueue, Worker, events
 from gigq.errors import StoreUnavailable
 from gigq.model.ids import new_id
 from gigq.store.doctor.server_checks import judge
@@ -93,3 +94,32 @@ def test_a_schema_whose_name_needs_quotes(name: str, schema: str) -> None:
         assert any(f'GRANT pg_read_all_stats TO "{role}"' in (one.remedy or "") for one in findings)
         with working(address, 1):
             wait_until(lambda: queue.get_status(job_id)["status"] == "completed")
+
+
+@pytest.mark.fault("M3")
+@pytest.mark.parametrize(
+    "table", ["jobs", "job_executions", "job_dependencies", "gigq_schema", "gigq_store"]
+)
+def test_a_table_whose_rows_are_hidden_from_the_role_is_not_taken_for_an_empty_one(
+    name: str, table: str
+) -> None:
+    """graphile/worker#25, TeamWarp/effect-mq#9: with row-level security no job was found."""
+    with postgres.fresh_schema(name) as owner:
+        with JobQueue(owner) as queue:
+            queue.submit(Job("job", os.getpid))
+        with role_in_schema(owner, "ALL ON ALL TABLES IN SCHEMA {schema}") as address:
+            rows_are_hidden(name, table, address)
+        close_connections(owner)
+
+
+def rows_are_hidden(schema: str, table: str, address: str) -> None:
+    administer(f"SET search_path = {schema}; ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    hides = f"row-level security hides all rows of {table} from"
+    for opened in (JobQueue, lambda address: Worker(address).process_one()):
+        with pytest.raises(StoreUnavailable, match=hides):
+            opened(address)
+    assert any(one.severity == "problem" and hides in one.found for one in judge(gather(address)))
+    administer(f"SET search_path = {schema}; CREATE POLICY every_row ON {table} USING (true)")
+    assert Worker(address).process_one()
+    assert not any(hides in one.found for one in judge(gather(address)))
+    close_connections(address)

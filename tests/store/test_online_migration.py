@@ -107,7 +107,7 @@ def test_a_migration_that_gets_no_table_names_the_sessions_and_changes_nothing(
         with pytest.raises(StoreLocked, match=rf"{long.info.backend_pid} \(report\)"):
             migrate.apply(database)
 
-    assert database.all("table_names") == [{"name": "jobs"}]
+    assert [row["name"] for row in database.all("table_names")] == ["jobs"]
     assert [row["name"] for row in database.all("columns_of_jobs")] == [*COLUMNS]
 
 

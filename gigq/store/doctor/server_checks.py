@@ -8,6 +8,7 @@ from gigq.model.units import format_duration
 from gigq.store.doctor import queue_checks, vacuum_checks
 from gigq.store.doctor.finding import Finding
 from gigq.store.doctor.remedies import grants, remedy
+from gigq.store.postgres.obstacles import HIDDEN, SHOW
 from gigq.store.postgres.pooler import TRANSACTION
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ def rights(inspected: ServerInspection) -> Iterator[Finding]:
     if inspected.content is None:
         return
     role = inspected.server["role"]
+    hidden = [row["name"] for row in inspected.rows("hidden_tables")]
+    if hidden:
+        found = f"{HIDDEN} {' and '.join(hidden)} from role {role}"
+        yield Finding("permissions", "problem", found, SHOW)
     missing = _missing(inspected, _TO_RUN)
     if not missing:
         owner = inspected.rows("rights")[0]["owner"]

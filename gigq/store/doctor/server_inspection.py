@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from gigq.store.session import Row
 
 _LISTS = (
-    *("rights", "tables", "indexes", "transactions", "prepared_transactions", "slots"),
+    *(
+        "rights",
+        "hidden_tables",
+        "tables",
+        "indexes",
+        "transactions",
+        "prepared_transactions",
+        "slots",
+    ),
     *("sessions_of_gigq", "columns_with_a_collation"),
 )
 
@@ -195,7 +203,7 @@ def _counts(connection: Any, running: list[Row] | None) -> dict[str, int]:
 
 def _processes(connection: Any, content: ServerQueue | None) -> dict[str, Any]:
     """Return the processes of this host that run jobs, and the number that have ended."""
-    if content is None or query(connection, "store_id") is None:
+    if content is None or not query(connection, "store_id"):
         return {}
     store = store_of(connection)
     runs = [row["run"] for row in content.running or ()]

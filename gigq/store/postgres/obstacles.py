@@ -8,33 +8,40 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import UnsupportedStore
 from gigq.store.postgres import drivers
 from gigq.store.postgres.errors import code_of, is_from_driver
+from gigq.store.session import MissingRight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gigq.store.session import Session
+    from gigq.store.session import Row, Session
 
 _ENCODING = "UTF8"
 _OWN_SCHEMA = "give the queue a schema of its own, such as ?schema=gigq in its address"
+HIDDEN = "row-level security hides all rows of"
+SHOW = "disable it for the tables of the queue, or create a policy for the role on each of them"
 _RIGHT = "42501"
 _OF_OTHER_OBJECTS = frozenset({"0A000", "23502", "2BP01"})
 """Codes of a table that is altered, besides the class 42 for names and definitions."""
 
 
-def checked_version(session: Session, names: set[str], read: Callable[[], int]) -> int:
+def checked_version(session: Session, tables: list[Row], read: Callable[[], int]) -> int:
     """Return the version of the schema.
 
     Args:
         session: the transaction.
-        names: the tables of the schema.
+        tables: the tables of the schema, rows of the statement `table_names`.
         read: returns the version.
 
     Raises:
         UnsupportedStore: the database cannot hold a queue; the message names the remedy.
+        MissingRight: row-level security hides the queue from the role.
     """
+    names = {row["name"] for row in tables}
     refuse_encoding(session.connection)
     if not names:
         refuse_without_schema(session)
+    if any(row["has_row_security"] for row in tables):
+        refuse_hidden_tables(session)
     with objects_refused(session):
         version = read()
     if version and "jobs" not in names:
@@ -77,6 +84,20 @@ def refuse_without_schema(session: Session) -> None:
             f"{drivers.address_of(session.connection)}: the search_path of the role is {path!r}, "
             "in which there is no schema that the role may use; name one with ?schema=NAME in the "
             "address"
+        )
+
+
+def refuse_hidden_tables(session: Session) -> None:
+    """Refuse a role to which a table of the queue seems empty: it would find no job.
+
+    Raises:
+        MissingRight: row-level security hides all rows of a table from the role.
+    """
+    hidden = [row["name"] for row in session.all("hidden_tables")]
+    if hidden:
+        raise MissingRight(
+            f"{drivers.address_of(session.connection)}: {HIDDEN} {' and '.join(hidden)} from the "
+            f"role; {SHOW}"
         )
 
 

@@ -54,7 +54,24 @@ ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
 SELECT current_schema() AS name, current_setting('search_path') AS search_path;
 
 -- name: table_names
-SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema();
+SELECT tablename AS name, rowsecurity AS has_row_security FROM pg_tables
+WHERE schemaname = current_schema();
+
+-- The tables of a queue that seem empty to the role: row-level security applies to it, and no policy
+-- lets it read rows.
+-- name: hidden_tables
+SELECT relname AS name FROM pg_class
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
+    AND relname IN ('jobs', 'job_executions', 'job_dependencies', 'gigq_schema', 'gigq_store')
+    AND has_any_column_privilege(pg_class.oid, 'SELECT') AND row_security_active(pg_class.oid)
+    AND NOT EXISTS (
+        SELECT 1 FROM pg_policy
+        WHERE polrelid = pg_class.oid AND polpermissive AND polcmd IN ('r', '*') AND EXISTS (
+            SELECT 1 FROM unnest(polroles) AS named (role)
+            WHERE role = 0 OR pg_has_role(role, 'USAGE')
+        )
+    )
+ORDER BY relname;
 
 -- name: columns_of_jobs
 SELECT column_name AS name FROM information_schema.columns
