@@ -77,8 +77,9 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
 
 def _migrate_online(session: Session, begin: Begin) -> None:
     from gigq.store.online_migration import create_schema
-    from gigq.store.postgres.obstacles import objects_refused
+    from gigq.store.postgres.obstacles import objects_refused, refuse_queue_behind
 
+    refuse_queue_behind(session)
     refuse_to_begin(session, begin)
     with objects_refused(session):
         create_schema(session)

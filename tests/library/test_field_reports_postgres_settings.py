@@ -14,7 +14,7 @@ from support.postgres_workers import all_completed, jobs_named, working
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Worker, events
-from gigq.errors import StoreUnavailable
+from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
 from gigq.store.doctor.server_checks import judge
 from gigq.store.doctor.server_inspection import gather
@@ -123,3 +123,31 @@ def rows_are_hidden(schema: str, table: str, address: str) -> None:
     assert Worker(address).process_one()
     assert not any(hides in one.found for one in judge(gather(address)))
     close_connections(address)
+
+
+@pytest.mark.fault("M4")
+def test_a_schema_with_the_name_of_the_role_does_not_get_a_second_queue(name: str) -> None:
+    """transact-rs/sqlx#3523: a new schema of that name came before the one with the tables."""
+    administer(f"CREATE ROLE {name} LOGIN")
+    with postgres.fresh_database() as base, psycopg.connect(base, autocommit=True) as admin:
+        admin.execute(f"GRANT CREATE ON SCHEMA public TO {name}")
+        address = postgres.as_role(base, name)
+        with JobQueue(address) as queue:
+            job_id = queue.submit(Job("job", os.getpid))
+        close_connections(address)
+        admin.execute(f"CREATE SCHEMA {name} AUTHORIZATION {name}")
+
+        for opened in (JobQueue, lambda address: Worker(address).process_one()):
+            with pytest.raises(
+                UnsupportedStore, match=r"the queue is in public; add \?schema=public"
+            ):
+                opened(address)
+        close_connections(address)
+        named = {schema: f"{address}&schema={schema}" for schema in ("public", name)}
+        assert Worker(named["public"]).process_one()
+        with JobQueue(named["public"]) as queue, JobQueue(named[name]) as other:
+            assert queue.get_status(job_id)["status"] == "completed"
+            assert other.stats()["total"] == 0
+        for one in named.values():
+            close_connections(one)
+    administer(f"DROP ROLE {name}")

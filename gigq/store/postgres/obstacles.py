@@ -87,6 +87,25 @@ def refuse_without_schema(session: Session) -> None:
         )
 
 
+def refuse_queue_behind(session: Session) -> None:
+    """Refuse to create a second queue in front of one that the search_path leads to as well.
+
+    The default search_path is `"$user", public`: once a schema with the name of the role exists,
+    new processes would find an empty queue there, and no process the jobs of the first one.
+
+    Raises:
+        UnsupportedStore: the first schema of the search_path has no queue, and a later one has.
+    """
+    row = session.one("schema_of_queue")
+    if row is not None and row["name"] != row["first"]:
+        raise UnsupportedStore(
+            f"{drivers.address_of(session.connection)}: the search_path {row['search_path']} "
+            f"begins with the schema {row['first']}, and the queue is in {row['name']}; add "
+            f"?schema={row['name']} to the address, or ?schema={row['first']} to create another "
+            "queue there. Nothing was changed"
+        )
+
+
 def refuse_hidden_tables(session: Session) -> None:
     """Refuse a role to which a table of the queue seems empty: it would find no job.
 

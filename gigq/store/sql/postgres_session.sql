@@ -73,6 +73,12 @@ WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind 
     )
 ORDER BY relname;
 
+-- The schema of the queue that statements without the name of a schema would use.
+-- name: schema_of_queue
+SELECT nspname AS name, current_schema() AS first, current_setting('search_path') AS search_path
+FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+WHERE pg_class.oid = to_regclass('gigq_schema') AND relkind IN ('r', 'p');
+
 -- name: columns_of_jobs
 SELECT column_name AS name FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'jobs';
