@@ -24,7 +24,7 @@ CATALOGUE = {
     "J": [*range(1, 6)],
     "K": [*range(1, 27)],
     "L": [*range(1, 30)],
-    "M": [*range(1, 5)],
+    "M": [*range(1, 7)],
     "S": [*range(1, 8)],
 }
 IDS = {f"{family}{number}" for family, numbers in CATALOGUE.items() for number in numbers}

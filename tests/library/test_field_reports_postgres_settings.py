@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -151,3 +152,79 @@ def test_a_schema_with_the_name_of_the_role_does_not_get_a_second_queue(name: st
         for one in named.values():
             close_connections(one)
     administer(f"DROP ROLE {name}")
+
+
+@pytest.mark.fault("M5")
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "TimeZone = 'Asia/Kathmandu'",
+        "DateStyle = 'SQL, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "standard_conforming_strings = off",
+        "array_nulls = off",
+        "transform_null_equals = on",
+        "client_encoding = 'LATIN1'",
+        "default_transaction_deferrable = on",
+    ],
+)
+def test_a_setting_that_changes_how_text_is_read_changes_no_value(
+    address: str, name: str, setting: str
+) -> None:
+    """janbjorge/pgqueuer#807, graphile/graphile-engine#193: values followed the role."""
+    results = []
+    for change in ("RESET ALL", f"SET {setting}"):
+        administer(f"ALTER ROLE {name} {change}; ALTER ROLE {name} SET search_path = {name}")
+        with JobQueue(address) as queue, psycopg.connect(address) as other:
+            results.append(values_of(queue, address))
+            notices: list[object] = []
+            other.add_notice_handler(notices.append)
+            ids = other.execute("SELECT gigq_ids(%s)", ('["a", "b"]',)).fetchone()
+            assert (ids, notices) == ((["a", "b"],), [])
+        close_connections(address)
+
+    assert results[0] == results[1]
+
+
+def values_of(queue: JobQueue, address: str) -> list[object]:
+    """What a queue has stored of two jobs, one with a delay and one that runs after another."""
+    parent = Job("日本 é", os.getpid, timeout=0.1 + 0.2, description="a \\ 'b'")
+    child = Job("child", os.getpid, dependencies=[parent.id], queue="NULL")
+    later = Job("later", os.getpid, delay=3600.25)
+    queue.submit_many([parent, child, later])
+    worker = Worker(address)
+    while worker.process_one():
+        pass
+    found = [queue.get_status(job.id) for job in (parent, child, later)]
+    waits = datetime.fromisoformat(found[2]["retry_after"]) - datetime.now(UTC)
+    kept = ("name", "status", "queue", "timeout", "description", "error", "workflow", "unmet")
+    return [
+        [{name: row[name] for name in kept} for row in found],
+        timedelta(minutes=50) < waits < timedelta(minutes=70),
+    ]
+
+
+@pytest.mark.fault("M6")
+def test_sessions_that_the_server_ends_when_they_are_idle(address: str, name: str) -> None:
+    """alash3al/redix#43, brianc/node-postgres#2718: the first use after the end of one failed."""
+    administer(f"ALTER ROLE {name} SET idle_session_timeout = 1000")
+    (first, second) = jobs_named(name, 2)
+    with JobQueue(address) as queue:
+        queue.submit(first)
+        wait_until(lambda: not sessions_of(name, "gigq"))
+        queue.submit(second)
+        slow = queue.submit(Job("slow", until_no_session, {"role": name}))
+        with working(address, 1):
+            all_completed(queue, 3)
+        assert len(queue.get_status(slow)["executions"]) == 1
+
+
+def sessions_of(role: str, program: str) -> list[tuple[object, ...]]:
+    statement = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND application_name = %s"
+    with psycopg.connect(postgres.server()) as connection:
+        return connection.execute(statement, (role, program)).fetchall()
+
+
+def until_no_session(role: str) -> None:
+    """A job that takes longer than the session of its worker may be idle."""
+    wait_until(lambda: not sessions_of(role, "gigq worker"))

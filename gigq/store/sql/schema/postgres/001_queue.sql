@@ -150,9 +150,9 @@ EXCEPTION WHEN others THEN
 END $$;
 
 -- The same, faster for a list that gigq has written: the server puts the text of this function into
--- the statement that calls it.
+-- the statement that calls it. E'' reads the same with any standard_conforming_strings of the session.
 CREATE FUNCTION gigq_ids(list TEXT) RETURNS TEXT[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN list ~ '^\["[^"\\]*"(, "[^"\\]*")*\]$'
+    SELECT CASE WHEN list ~ E'^\\["[^"\\\\]*"(, "[^"\\\\]*")*\\]$'
         THEN string_to_array(substr(list, 3, length(list) - 4), '", "')
         ELSE gigq_ids_of_any(list) END
 $$;
