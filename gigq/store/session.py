@@ -23,7 +23,10 @@ class UnreadableText(StoreError):  # noqa: N818 - as the other store errors are 
 
 
 class Deadlock(StoreLocked):
-    """Two transactions waited for each other, and the server has undone this one."""
+    """The server has undone a transaction that can be repeated at once.
+
+    It and another one waited for each other or changed the same rows, or a table was altered.
+    """
 
 
 class MissingRight(StoreUnavailable):

@@ -25,6 +25,7 @@ CATALOGUE = {
     "K": [*range(1, 27)],
     "L": [*range(1, 30)],
     "M": [*range(1, 7)],
+    "N": [*range(1, 13)],
     "S": [*range(1, 8)],
 }
 IDS = {f"{family}{number}" for family, numbers in CATALOGUE.items() for number in numbers}

@@ -11,6 +11,7 @@ from gigq.store.postgres.errors import (
     code_of,
     driver_errors_suppressed,
     is_from_driver,
+    is_outdated,
     translated,
 )
 
@@ -107,7 +108,9 @@ def roll_back(connection: Any) -> None:
 
 
 def store_error(error: BaseException, connection: Any, *, may_be_done: bool = False) -> StoreError:
-    """Return the store error for an error of the driver.
+    """Return the store error for an error of the driver, after the end of a transaction of gigq's.
+
+    The driver then prepares statements again that are not valid any more.
 
     A connection of gigq's own that takes no writes is closed. It would stay read-only after a
     change of the setting or of the primary server, and the next one is not.
@@ -121,7 +124,16 @@ def store_error(error: BaseException, connection: Any, *, may_be_done: bool = Fa
     found = translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
     if code_of(error) == READ_ONLY and _is_own(connection):
         connection.close()
+    elif is_outdated(error) and not in_transaction(connection):
+        _forget_prepared(connection)
     return found
+
+
+def _forget_prepared(connection: Any) -> None:
+    """Have psycopg prepare all statements again, as it does after a rollback of its own."""
+    with driver_errors_suppressed():  # a connection that is lost has none
+        run(connection, "BEGIN")
+        connection.rollback()
 
 
 @contextmanager

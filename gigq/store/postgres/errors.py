@@ -21,6 +21,7 @@ _CROSSED = {
     "40P01": "two transactions waited for each other",
 }
 READ_ONLY = "25006"
+_OUTDATED = "a prepared statement is not valid any more, as after a change of the tables"
 _RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
     READ_ONLY: "the server or the database is read-only; connect to the primary, or reset "
@@ -55,6 +56,8 @@ def translated(
     """
     code = code_of(error)
     said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
+    if is_outdated(error):
+        return Deadlock(f"{address}: {_OUTDATED} ({code}: {said}); try again")
     if code in _CROSSED:
         return Deadlock(f"{address}: {_CROSSED[code]} ({code}: {said}); try again")
     if code in _WAIT:
@@ -79,6 +82,17 @@ def _remedy(code: str, said: str) -> str:
 def is_from_driver(error: BaseException) -> bool:
     """Return True for an error of psycopg or psycopg2."""
     return type(error).__module__.partition(".")[0] in {"psycopg", "psycopg2"}
+
+
+def is_outdated(error: Any) -> bool:
+    """Return True when the server does not run a statement that the driver prepared earlier.
+
+    It has forgotten the statement, or a table has been altered, so that the rows would have other
+    columns. The text of the second error depends on the language, and its code has other meanings.
+    """
+    code = code_of(error)
+    where = getattr(getattr(error, "diag", None), "source_function", None)
+    return code == "26000" or (code == "0A000" and where == "RevalidateCachedQuery")
 
 
 @contextmanager

@@ -50,6 +50,12 @@ def checked_version(session: Session, tables: list[Row], read: Callable[[], int]
             f"jobs: a part of a queue, or a table of another program; restore a backup, or "
             f"{_OWN_SCHEMA}"
         )
+    if not version and "gigq_schema" in names:
+        raise UnsupportedStore(
+            f"{drivers.address_of(session.connection)} has the table gigq_schema without a "
+            "version in it, as after a TRUNCATE of all tables: restore its rows from a backup, "
+            f"and leave it out of the TRUNCATE, or {_OWN_SCHEMA}"
+        )
     return version
 
 

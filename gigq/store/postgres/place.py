@@ -8,7 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gigq.store.postgres import transactions
+from gigq.errors import UnsupportedStore
+from gigq.store.dialect import POSTGRES
+from gigq.store.postgres import drivers, transactions
+from gigq.store.statements import statements
 
 
 class _Limits(NamedTuple):
@@ -17,9 +20,19 @@ class _Limits(NamedTuple):
 
 
 def store_of(connection: Any) -> str:
-    """Return the id of a queue, the same for all its addresses."""
+    """Return the id of a queue, the same for all its addresses.
+
+    Raises:
+        UnsupportedStore: its row was deleted.
+    """
     with transactions.read(_Limits(), connection) as session:
-        (row,) = session.all("store_id")
+        row = session.one("store_id")
+    if row is None:
+        raise UnsupportedStore(
+            f"{drivers.address_of(connection)} has no id in the table gigq_store, as after a "
+            "TRUNCATE of all tables; give it a new one while no process uses the queue: "
+            f"{statements(POSTGRES)['new_store_id'].strip()}"
+        )
     return str(row["id"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from gigq.store.dialect import POSTGRES
@@ -11,7 +11,7 @@ from gigq.store.postgres import drivers
 from gigq.store.postgres.bulk_insertion import copy_jobs, is_worthwhile
 from gigq.store.postgres.errors import driver_errors_suppressed, is_from_driver
 from gigq.store.postgres.values import from_database, to_database, to_text
-from gigq.store.session import NOTHING, Session
+from gigq.store.session import NOTHING, Deadlock, Session
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
@@ -190,15 +190,15 @@ def now(limits: Limits, connection: Any) -> str:
 def read(limits: Limits, connection: Any) -> Iterator[Session]:
     """Open a read transaction on a connection; inside a transaction it is a part of that one."""
     is_part = drivers.in_transaction(connection)
-    try:
-        with drivers.store_errors(connection):
+    with drivers.store_errors(connection):
+        try:
             if is_part:
                 yield _session(connection)
             else:
                 yield _session(connection, *_begin(connection), _set_up("reading", limits))
-    finally:
-        if not is_part:
-            _undo(connection, is_part=False)
+        finally:
+            if not is_part:
+                _undo(connection, is_part=False)
 
 
 def is_open(connection: Any) -> bool:
@@ -217,7 +217,10 @@ def roll_back(connection: Any) -> None:
 
 
 def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
-    """Return every row of a single reading statement."""
+    """Return every row of a single reading statement; repeat it once if the server undoes it."""
+    if not drivers.in_transaction(connection):
+        with suppress(Deadlock), read(limits, connection) as session:
+            return session.all(name, params)
     with read(limits, connection) as session:
         return session.all(name, params)
 

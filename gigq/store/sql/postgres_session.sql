@@ -42,6 +42,9 @@ SET LOCAL lock_timeout = {milliseconds};
 -- name: store_id
 SELECT id FROM gigq_store;
 
+-- name: new_store_id
+INSERT INTO gigq_store VALUES (gen_random_uuid()::text);
+
 -- Changes of tables that an application has made. Braces stand for parts of gigq's own schema.
 -- name: add_column
 ALTER TABLE {table} ADD COLUMN {definition};

@@ -182,11 +182,11 @@ CREATE TRIGGER jobs_expiry_set BEFORE UPDATE OF expires_at ON jobs FOR EACH ROW
     WHEN (NEW.linked <> 0 AND NEW.expires_at NOT LIKE '____-__-__T__:__:__.______+00:00')
     EXECUTE FUNCTION gigq_time_set();
 
--- So does a list of parents that it has changed. Its search path need not have the schema.
-CREATE FUNCTION gigq_parents_changed() RETURNS TRIGGER LANGUAGE plpgsql
-SET search_path FROM CURRENT AS $$
+-- So does a list of parents that it has changed. Its search path need not have the schema, which may
+-- have another name by then.
+CREATE FUNCTION gigq_parents_changed() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
-    DELETE FROM job_dependencies WHERE job_id = NEW.id;
+    EXECUTE format('DELETE FROM %I.job_dependencies WHERE job_id = $1', TG_TABLE_SCHEMA) USING NEW.id;
     NEW.linked = 0;
     NEW.unmet = 0;
     RETURN NEW;
