@@ -24,7 +24,7 @@ CATALOGUE = {
     "J": [*range(1, 6)],
     "K": [*range(1, 27)],
     "L": [*range(1, 30)],
-    "M": [*range(1, 7)],
+    "M": [*range(1, 9)],
     "N": [*range(1, 13)],
     "S": [*range(1, 8)],
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ from support.waiting import wait_until
 from gigq import Job, JobQueue, Worker, events
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
+from gigq.store.backend import backend_of
 from gigq.store.doctor.server_checks import judge
 from gigq.store.doctor.server_inspection import gather
 from gigq.store.postgres.connections import close_connections
@@ -24,10 +26,34 @@ from gigq.store.postgres.connections import close_connections
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_WAITING = """SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE usename = %s AND locktype = 'advisory' AND NOT granted
+        AND clock_timestamp() - query_start > interval '2 s'"""
+_SESSIONS = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND application_name = %s"
+
 
 def administer(statement: str) -> None:
     with psycopg.connect(postgres.server(), autocommit=True) as connection:
         connection.execute(statement)
+
+
+def rows(statement: str, *values: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(postgres.server()) as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+@contextmanager
+def troubles() -> Iterator[list[str]]:
+    """The errors that workers wait out during the test."""
+    found: list[str] = []
+
+    def note(event: str, fields: dict[str, str]) -> None:
+        if event == events.STORE_UNAVAILABLE:
+            found.append(fields["error"])
+
+    end = events.subscribe(note)
+    yield found
+    end()
 
 
 @contextmanager
@@ -62,14 +88,7 @@ def test_a_session_that_was_read_only_is_replaced_when_writes_are_allowed(
 ) -> None:
     """goldsky-io/streamling#65: after a failover the pool kept sessions that were read-only."""
     jobs = jobs_named(name, 3)
-    refused: list[str] = []
-
-    def note(event: str, fields: dict[str, str]) -> None:
-        if event == events.STORE_UNAVAILABLE:
-            refused.append(fields["error"])
-
-    end = events.subscribe(note)
-    with JobQueue(address) as queue:
+    with troubles() as refused, JobQueue(address) as queue:
         queue.submit_many(jobs[:2])
         queue.close()
         administer(f"ALTER ROLE {name} SET default_transaction_read_only = on")
@@ -80,7 +99,6 @@ def test_a_session_that_was_read_only_is_replaced_when_writes_are_allowed(
             administer(f"ALTER ROLE {name} RESET default_transaction_read_only")
             queue.submit(jobs[2])
             all_completed(queue, 3)
-    end()
 
 
 @pytest.mark.fault("M2")
@@ -211,7 +229,7 @@ def test_sessions_that_the_server_ends_when_they_are_idle(address: str, name: st
     (first, second) = jobs_named(name, 2)
     with JobQueue(address) as queue:
         queue.submit(first)
-        wait_until(lambda: not sessions_of(name, "gigq"))
+        wait_until(lambda: not rows(_SESSIONS, name, "gigq"))
         queue.submit(second)
         slow = queue.submit(Job("slow", until_no_session, {"role": name}))
         with working(address, 1):
@@ -219,12 +237,39 @@ def test_sessions_that_the_server_ends_when_they_are_idle(address: str, name: st
         assert len(queue.get_status(slow)["executions"]) == 1
 
 
-def sessions_of(role: str, program: str) -> list[tuple[object, ...]]:
-    statement = "SELECT pid FROM pg_stat_activity WHERE usename = %s AND application_name = %s"
-    with psycopg.connect(postgres.server()) as connection:
-        return connection.execute(statement, (role, program)).fetchall()
-
-
 def until_no_session(role: str) -> None:
     """A job that takes longer than the session of its worker may be idle."""
-    wait_until(lambda: not sessions_of(role, "gigq worker"))
+    wait_until(lambda: not rows(_SESSIONS, role, "gigq worker"))
+
+
+@pytest.mark.fault("M7")
+def test_a_lock_timeout_of_the_role_does_not_end_the_wait_for_another_migration(
+    address: str, name: str
+) -> None:
+    """n8n-io/n8n#34685: an instance ended while another one held the lock of the migration."""
+    administer(
+        f"ALTER ROLE {name} SET lock_timeout = 1; ALTER ROLE {name} SET statement_timeout = 1500"
+    )
+    with psycopg.connect(address) as other, ThreadPoolExecutor() as threads:
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('gigq schema of ' || current_schema()))"
+        )
+        opened = threads.submit(lambda: JobQueue(address).stats())
+        wait_until(lambda: rows(_WAITING, name))
+        other.commit()
+        assert opened.result()["total"] == 0
+
+
+@pytest.mark.fault("M8")
+def test_names_of_queues_that_are_longer_than_a_notification_may_be(address: str) -> None:
+    """saurabhnanda/odd-jobs#42, ansible/awx#12999: a long payload failed the insertion."""
+    watch = backend_of(address).queue_watch()
+    names = [f"{number}-{'é' * 250}" for number in range(16)]
+    with JobQueue(address) as queue:
+        watch.renew()
+        wait_until(lambda: watch.take() is None, why=watch.problem or "")
+        queue.submit_many([Job("job", os.getpid, queue=name) for name in names])
+        wait_until(lambda: watch.take() is None)
+        queue.submit(Job("job", os.getpid, queue="mail"))
+        wait_until(lambda: watch.take() == {"mail"})
+    watch.close()
