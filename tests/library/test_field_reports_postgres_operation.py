@@ -235,6 +235,19 @@ def test_a_table_of_gigq_itself_is_emptied(address: str, table: str, remedy: str
         Worker(JobQueue(address)).process_one()
 
 
+@pytest.mark.fault("N6")
+def test_the_tables_are_dropped_and_the_functions_are_left(address: str) -> None:
+    """procrastinate-org/procrastinate#1428: a part of the schema was there, and no hint at it."""
+    JobQueue(address).close()
+    sql(
+        address,
+        "DROP TABLE jobs, job_executions, job_dependencies, gigq_schema, gigq_store",
+    )
+
+    with pytest.raises(UnsupportedStore, match=r"a queue whose tables were dropped.*\?schema="):
+        JobQueue(address)
+
+
 @pytest.mark.fault("N7")
 def test_a_submit_is_rolled_back_with_the_transaction_around_it(
     address: str, worker: Worker

@@ -141,6 +141,7 @@ def objects_refused(session: Session) -> Iterator[None]:
             raise
         said = str(error).split("\n", 1)[0]
         raise UnsupportedStore(
-            f"{drivers.address_of(session.connection)} has objects of another program with names "
-            f"that gigq uses ({said}); {_OWN_SCHEMA}. Nothing was changed"
+            f"{drivers.address_of(session.connection)} has objects of another program, or of a "
+            f"queue whose tables were dropped, with names that gigq uses ({said}); {_OWN_SCHEMA}. "
+            "Nothing was changed"
         ) from error
