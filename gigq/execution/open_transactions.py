@@ -13,6 +13,8 @@ from gigq import events
 from gigq.execution.job_events import fields_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigq.model.claim import Claim
     from gigq.store.backend import StoreHandle
 
@@ -29,6 +31,8 @@ class OpenTransactions:
         self._store = store
         self._logger = logger
         self._is_around = False
+        self._is_open: Callable[[], bool] = bool
+        self._last_claim: Claim | None = None
 
     def begin(self, *, in_loop: bool) -> None:
         """Note whether the application has called the worker inside a transaction of its own.
@@ -37,6 +41,23 @@ class OpenTransactions:
             in_loop: True in the loop of a worker, around which there is none.
         """
         self._is_around = not in_loop and self._store.is_in_transaction()
+
+    def look_at_connection(self) -> None:
+        """Note the connection of this thread, on which the next jobs may leave a transaction."""
+        self._is_open = self._store.transaction_check()
+
+    def end_of_job(self, claim: Claim) -> None:
+        """Roll back a transaction that a job has left; this runs for every job of a batch."""
+        self._last_claim = claim
+        if self._is_open():
+            self.end("job", claim)
+
+    def end_of_batch(self) -> None:
+        """Roll back a transaction that a job has left on a new connection of this thread.
+
+        The event names the last job, which need not be the one.
+        """
+        self.end("job", self._last_claim)
 
     def end(self, left_by: str, claim: Claim | None = None) -> None:
         """Roll back a transaction that was opened since `begin`.

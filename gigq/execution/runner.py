@@ -209,6 +209,7 @@ class Runner:
         return None
 
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
+        self.transactions.end_of_batch()
         self._fail_unreadable()
         batch = self._held.release()
         done = settle_and_claim.Exchanged([], [], [])
@@ -219,6 +220,7 @@ class Runner:
             self._held.note_settled(batch, done.settled)
         elif batch:
             self._settle(batch)
+        self.transactions.look_at_connection()
         self._report_settled(done.claimed, done.expired)
         return done.claimed
 
@@ -258,7 +260,7 @@ class Runner:
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
         self._batch_sizing.ran(claim, now - began)
-        self.transactions.end("job", claim)
+        self.transactions.end_of_job(claim)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
         if self._environment_of is not self.settings:

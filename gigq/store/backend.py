@@ -12,7 +12,13 @@ from gigq.model.cached_property import cached_property
 from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
 from gigq.store import migrate
-from gigq.store.database import LOCK_TIMEOUT, Database, is_in_transaction, roll_back
+from gigq.store.database import (
+    LOCK_TIMEOUT,
+    Database,
+    is_in_transaction,
+    roll_back,
+    transaction_check,
+)
 from gigq.store.listeners import NoWakeups, NoWatch
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
@@ -237,6 +243,14 @@ class StoreHandle:
         """Return True inside a transaction on this thread's connection."""
         connection = self._held()
         return connection is not None and is_in_transaction(connection)
+
+    def transaction_check(self) -> Callable[[], bool]:
+        """Return a function that is True while a transaction is open on this thread's connection.
+
+        The function follows no later connection of the thread.
+        """
+        connection = self._held()
+        return bool if connection is None else transaction_check(connection)
 
     def roll_back(self) -> None:
         """Undo the transaction on this thread's connection."""

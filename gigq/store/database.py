@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,7 +113,12 @@ class Database:
 
 def is_in_transaction(connection: Any) -> bool:
     """Return True inside a transaction; False for a closed connection. It asks no server."""
-    return transactions_of(dialect_of(connection)).is_open(connection)
+    return transaction_check(connection)()
+
+
+def transaction_check(connection: Any) -> Callable[[], bool]:
+    """Return a quick function that is True while a transaction is open on a connection."""
+    return partial(transactions_of(dialect_of(connection)).is_open, connection)
 
 
 def roll_back(connection: Any) -> None:

@@ -144,14 +144,12 @@ class Session(ABC):
             False when another process has settled one of them: undo the transaction then.
         """
         now = self.now
-        closed = self.many(
-            "complete_execution",
-            [(*values, now, now, execution_id) for *values, execution_id, _ in rows],
-        )
-        ended = self.many(
-            "complete_job_of_execution",
-            [(row[0], now, now, now, row[-1], row[-2]) for row in rows],
-        )
+        executions, jobs = [], []
+        for result, output, memory, cpu, wall, execution_id, job_id in rows:
+            executions.append((result, output, memory, cpu, wall, now, now, execution_id))
+            jobs.append((result, now, now, now, job_id, execution_id))
+        closed = self.many("complete_execution", executions)
+        ended = self.many("complete_job_of_execution", jobs)
         return closed == ended == len(rows)
 
     def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ log and the database into files of the job.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from gigqd import exit_codes
 
@@ -16,34 +15,29 @@ _SAID = b"gigqd: the job has closed descriptors of its worker, which exits and u
 
 
 class OwnDescriptors:
-    """The lowest and the highest descriptor of a worker, and standard error.
+    """The highest descriptor of a worker, and standard error.
 
-    Args:
-        lowest: the lowest one.
+    A job that closes all descriptors from some number on closes the highest one, too.
     """
 
-    def __init__(self, lowest: int) -> None:
-        highest, end = os.pipe()
+    def __init__(self) -> None:
+        self._highest, end = os.pipe()
         os.close(end)
-        self._lowest, self._lowest_file = lowest, _file_of(lowest)
-        self._highest, self._highest_file = highest, _file_of(highest)
-        self._stderr_file = _file_of(_STDERR)
+        self._highest_file = os.fstat(self._highest)
+        self._stderr_file = os.fstat(_STDERR)
 
     def exit_if_closed(self) -> None:
         """Exit at once if a job has closed one; standard error is part of the job's output."""
-        if not (_is(self._lowest, self._lowest_file) and _is(self._highest, self._highest_file)):
+        if not _is(self._highest, self._highest_file):
             if _is(_STDERR, self._stderr_file):
                 os.write(_STDERR, _SAID)
             os._exit(exit_codes.WORKER_RESIDUE)
 
 
-def _is(number: int, file: Any) -> bool:
+def _is(number: int, file: os.stat_result) -> bool:
     """Return True when a number still is that of an open file."""
     try:
-        return bool(_file_of(number) == file)
+        found = os.fstat(number)
     except OSError:
         return False
-
-
-def _file_of(number: int) -> Any:
-    return os.fstat(number)[1:3]  # inode and device
+    return found.st_ino == file.st_ino and found.st_dev == file.st_dev

@@ -118,7 +118,7 @@ class WorkerRole:
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserved = ReservedDescriptors()
-        self._own = OwnDescriptors(self._output.descriptor)
+        self._own = OwnDescriptors()
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._functions = FunctionFinder(leak_check)
