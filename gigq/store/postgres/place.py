@@ -28,10 +28,11 @@ def store_of(connection: Any) -> str:
     with transactions.read(_Limits(), connection) as session:
         row = session.one("store_id")
     if row is None:
+        remedy = statements(POSTGRES)["new_store_id"]
         raise UnsupportedStore(
             f"{drivers.address_of(connection)} has no id in the table gigq_store, as after a "
             "TRUNCATE of all tables; give it a new one while no process uses the queue: "
-            f"{statements(POSTGRES)['new_store_id'].strip()}"
+            f"{remedy.strip()}"
         )
     return str(row["id"])
 
