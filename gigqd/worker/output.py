@@ -20,13 +20,12 @@ class Output:
         kept: the number of bytes to keep from its end; 0 for none.
 
     Attributes:
-        descriptor: the descriptor of the file.
         whole: True when the last job has left the standard streams open.
     """
 
     def __init__(self, context: ChildContext, kept: int) -> None:
         assert context.output is not None
-        self.descriptor = context.output
+        self._output = context.output
         self._stacks = context.stacks
         self._kept = kept
         self._is_empty = False
@@ -36,13 +35,13 @@ class Output:
         """Empty the file."""
         if not self._is_empty:
             flush_standard_streams()
-            os.ftruncate(self.descriptor, 0)
+            os.ftruncate(self._output, 0)
 
     def take(self) -> str | None:
         """Return the end of the job's output; None when there is none."""
         self.whole = flush_standard_streams()
-        self._is_empty = os.fstat(self.descriptor).st_size == 0
-        return None if self._is_empty else tail(self.descriptor, self._kept) or None
+        self._is_empty = os.fstat(self._output).st_size == 0
+        return None if self._is_empty else tail(self._output, self._kept) or None
 
     def stacks(self) -> str | None:
         """Return the stacks of all threads, if they were dumped."""
