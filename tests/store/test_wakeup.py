@@ -176,6 +176,17 @@ def test_those_who_wait_on_a_deleted_pipe_are_woken_by_a_process_that_has_it_ope
     pipes.close()
 
 
+def test_a_worker_without_a_pipe_looks_for_work_soon(database: Path, listener: Listener) -> None:
+    folder = companion(database)
+    shutil.rmtree(folder)
+    folder.touch()
+    waiting = threading.Thread(target=listener.wait, args=[3600.0], daemon=True)
+    waiting.start()
+    waiting.join(LONG)
+
+    assert not waiting.is_alive()
+
+
 def wakeups(listener: Listener) -> int:
     """How many wake-ups a listener finds."""
     return sum(1 for _ in iter(listener.take, False))

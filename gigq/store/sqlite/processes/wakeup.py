@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # A worker that finds more work wakes the next one, so a few wakeups start them all.
 MOST_WAKE_UPS_PER_GROUP = 16
 
+_LONGEST_WITHOUT_PIPE = 1.0
+
 _ONE = b"\0"
 _MANY = 65536
 _ALL = 256
@@ -35,7 +37,7 @@ class Listener:
 
     Before a thread sleeps, it calls `drain` and then looks for work once more: by then the jobs of
     all drained wakeups are in the database. If the folder beside the database cannot be used, no
-    wakeup arrives and `wait` sleeps for its whole time.
+    wakeup arrives, so that `wait` sleeps for a second at most.
 
     Args:
         database_path: the database file.
@@ -85,7 +87,8 @@ class Listener:
             True when this call took a wakeup.
         """
         self.renew()
-        deadline = time.monotonic() + timeout
+        longest = timeout if self._descriptor >= 0 else min(timeout, _LONGEST_WITHOUT_PIPE)
+        deadline = time.monotonic() + longest
         with select.epoll() as poll:
             if self._descriptor >= 0:
                 # Exclusive: the kernel wakes one of many waiting threads for one byte.
