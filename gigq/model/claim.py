@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.errors import UnreadableJob
+from gigq.model.decimals import plain_number
 from gigq.model.function_import import FunctionRef
 
 _MOST_ATTEMPTS = 2**31
@@ -272,8 +273,9 @@ def _number(columns: Mapping[str, Any], name: str) -> Any:
     value = columns.get(name)
     if value is None or type(value) is int:
         return value
-    if isinstance(value, int | float) and math.isfinite(value):
-        return value
+    number = plain_number(value)
+    if isinstance(number, int | float) and math.isfinite(number):
+        return number
     raise unreadable(name, value, "which is no number")
 
 

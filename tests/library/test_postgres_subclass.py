@@ -25,6 +25,9 @@ OF_THE_SEED = f"""{ONLY_TWO}, function_name TEXT NOT NULL, function_module TEXT 
     updated_at TEXT NOT NULL, attempts INTEGER DEFAULT 0, result TEXT, error TEXT,
     started_at TEXT, completed_at TEXT, worker_id TEXT"""
 
+CLAIM = """UPDATE jobs SET status = 'running', attempts = attempts + 1
+    WHERE id = (SELECT id FROM jobs WHERE status = 'pending' LIMIT 1) RETURNING *"""
+
 _connections: list[Any] = []
 _blocks: list[Any] = []
 
@@ -101,6 +104,27 @@ def test_a_worker_runs_its_jobs(queue: JobQueue) -> None:
     assert [worker.process_one() for _ in range(3)] == [True, True, False]
     assert queue.get_result(job_id) == 3
     assert queue.get_status(failing)["status"] == "failed"
+
+
+@pytest.mark.parametrize("timeout", [7, 0.5])
+def test_a_worker_claims_with_its_own_sql(
+    connect: Callable[[str], Any], address: str, timeout: float
+) -> None:
+    class Claiming(Worker):
+        def _claim_job(self) -> dict[str, Any] | None:
+            with closing(connect(address)) as connection, connection.cursor() as cursor:
+                cursor.execute(CLAIM)
+                connection.commit()
+                row = cursor.fetchone()
+                names = [column[0] for column in cursor.description]
+            return row and dict(zip(names, row, strict=True))
+
+    with JobQueue(address) as queue, closing(Claiming(address)) as worker:
+        job_id = queue.submit(Job("sum", add, {"a": 1, "b": 2}, timeout=timeout))
+
+        assert worker.process_one()
+        assert queue.get_result(job_id) == 3
+        queue.close()
 
 
 def test_a_large_batch_is_stored(queue: JobQueue) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.decimals import plain_number
 from gigq.model.storable_text import storable, storable_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
 _NUMERIC = 1700
 _ROW_NUMBER = "rowid"
@@ -49,12 +49,5 @@ def from_database(rows: Sequence[tuple[Any, ...]], description: Any) -> list[dic
     for row in found:
         row.pop(_ROW_NUMBER, None)
         for name in numbers:
-            row[name] = _number(row[name])
+            row[name] = plain_number(row[name])
     return found
-
-
-def _number(value: Decimal | None) -> float | int | None:
-    if value is None:
-        return None
-    is_whole = value.is_finite() and value == value.to_integral_value()
-    return int(value) if is_whole else float(value)
