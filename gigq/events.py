@@ -33,6 +33,7 @@ WORKER_STARTED = "worker.started"
 WORKER_STOPPING = "worker.stopping"
 WORKER_STOPPED = "worker.stopped"
 STORE_UNAVAILABLE = "store.unavailable"
+UNDECLARED_POOLER = "store.undeclared_pooler"
 SUBSCRIBER_FAILED = "subscriber.failed"
 HOOK_FAILED = "hook.failed"
 

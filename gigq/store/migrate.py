@@ -18,6 +18,7 @@ from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.statements import SQL
+from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,6 +96,7 @@ def _writing(db: Database) -> Iterator[Session]:
         yield session
 
 
+@repeated
 def is_up_to_date(db: Database) -> bool:
     """Return True when a database has the schema that this gigq works with."""
     with db.read() as session:
@@ -149,6 +151,7 @@ def refuse_other_schema(db: Database) -> None:
             )
 
 
+@repeated
 def refuse_newer(db: Database) -> None:
     """Refuse a store that a newer gigq has migrated while this process ran.
 

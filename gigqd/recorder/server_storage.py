@@ -18,6 +18,7 @@ from gigq.store.postgres.notifications import DEBOUNCE
 from gigq.store.postgres.place import store_of
 from gigq.store.session import MissingRight
 from gigq.store.sqlite.processes import run_locks, wakeup
+from gigq.store.verbs.deadlock import repeated
 from gigqd.process.process_tag import home_with
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class ServerStorage:
     def check(self) -> None:
         """Do nothing: the server checks its own files."""
 
+    @repeated
     def has_changed(self) -> bool:
         """Look at the database, with one statement.
 

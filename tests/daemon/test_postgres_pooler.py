@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -26,14 +27,25 @@ pytestmark = [
 @pytest.fixture(params=[True, False], ids=["with a direct address", "without one"])
 def daemon(request: pytest.FixtureRequest, daemons: Callable[..., Daemon]) -> Iterator[Daemon]:
     """A daemon and its submitters, which share two sessions of the server."""
+    direct = postgres.server() if request.param else None
+    with started(
+        daemons,
+        lambda pooler, schema: full_address(pooler, schema=schema, pooler=True, direct=direct),
+    ) as found:
+        yield found
+
+
+@contextmanager
+def started(
+    daemons: Callable[..., Daemon], address_of: Callable[[str, str], str]
+) -> Iterator[Daemon]:
+    """A daemon at an address that is made of that of the pooler and the schema."""
     found = daemons(start=False)
     address = found.address
     with psycopg.connect(address) as connection:
         (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
-    direct = postgres.server() if request.param else None
-    with pooled("transaction", size=2) as pooler:
-        pooled_address = full_address(pooler, schema=schema, pooler=True, direct=direct)
-        found.configure({"queue.database": pooled_address})
+    with pooled("transaction", schema=schema, size=2) as pooler:
+        found.configure({"queue.database": address_of(pooler, schema)})
         found.start()
         yield found
         found.queue.close()
@@ -53,6 +65,20 @@ def test_jobs_run_once_fail_and_are_cancelled(daemon: Daemon) -> None:
     daemon.wait_for_job(bad, "failed")
     daemon.wait_for_job(long, "cancelled")
     assert [len(daemon.calls(f"job {number}")) for number in range(20)] == [1] * 20
+
+
+def test_a_pooler_that_is_not_declared_stops_nothing_and_is_named(
+    daemons: Callable[..., Daemon],
+) -> None:
+    with started(daemons, lambda pooler, _schema: pooler) as daemon:
+        for number in range(60):
+            daemon.submit(jobs.ok, f"job {number}")
+        wait_until(lambda: daemon.events("store.undeclared_pooler"))
+        last = daemon.submit(jobs.ok, "last")
+
+        daemon.wait_for_job(last, "completed")
+        assert daemon.queue.stats() == {**daemon.queue.stats(), "completed": 61, "failed": 0}
+        assert daemon.events("database_error") == []
 
 
 def test_the_server_lists_the_sessions_of_the_daemon_by_name(daemon: Daemon) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -12,7 +12,7 @@ from support import postgres
 from support.pgbouncer import pooled
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, Worker, Workflow, task
+from gigq import Job, JobQueue, Worker, Workflow, events, task
 from gigq.model.ids import new_id
 from gigq.store import online_migration
 from gigq.store.database import Database
@@ -62,6 +62,26 @@ def double(number: int) -> int:
 @task()
 def total(parent_results: dict[str, int]) -> int:
     return sum(parent_results.values())
+
+
+@contextmanager
+def pooled_schema(schema: str) -> Iterator[str]:
+    """The address of a queue that does not declare its pooler, which no other test uses."""
+    with pooled("transaction", schema=schema, size=POOL_SIZE) as address:
+        yield address
+
+
+@contextmanager
+def heard() -> Iterator[list[dict[str, Any]]]:
+    """The warnings about poolers in the block."""
+    found: list[dict[str, Any]] = []
+    end = events.subscribe(
+        lambda name, fields: found.append(fields) if name == events.UNDECLARED_POOLER else None
+    )
+    try:
+        yield found
+    finally:
+        end()
 
 
 def in_threads(work: Callable[[int], object], number: int) -> None:
@@ -158,6 +178,41 @@ def test_each_transaction_has_the_limits_and_the_schema(address: str, schema: st
                     " current_setting('idle_in_transaction_session_timeout')"
                 ).fetchone()
             assert found == (schema, "1min", "30s", "20s")
+
+
+def test_a_pooler_that_is_not_declared_stops_nothing_and_is_named_once(
+    pooler: str, schema: str
+) -> None:
+    with pooled_schema(schema) as address, heard() as warnings:
+        all_connected = threading.Barrier(CLIENTS, timeout=60)
+        JobQueue(address).close()
+
+        def submit_and_work(client: int) -> None:
+            with JobQueue(address) as queue, closing(Worker(address)) as worker:
+                all_connected.wait()
+                for number in range(EACH):
+                    queue.submit(Job(f"{client}-{number}", double, {"number": number}))
+                    queue.stats()
+                    worker.work_off(lambda: True)
+
+        in_threads(submit_and_work, CLIENTS)
+
+        with JobQueue(address) as queue:
+            assert queue.stats()["completed"] == CLIENTS * EACH
+    (warning,) = warnings
+    assert "pooler = true" in warning["remedy"]
+
+
+def test_no_two_connections_give_a_prepared_statement_the_same_name() -> None:
+    """A pooler that is not declared would let one run the statement of the other."""
+    names: set[str] = set()
+    for _ in range(2):
+        with closing(new_connection(postgres.server())) as connection:
+            connection.execute("SELECT 1", prepare=True)
+            names.update(
+                name for (name,) in connection.execute("SELECT name FROM pg_prepared_statements")
+            )
+    assert len(names) == 2
 
 
 def wait_in_thread(backend: PostgresBackend, heard: list[bool], seconds: float) -> threading.Thread:

@@ -11,6 +11,7 @@ from gigq.store.postgres.errors import (
     code_of,
     driver_errors_suppressed,
     is_from_driver,
+    is_of_other_session,
     is_outdated,
     translated,
 )
@@ -74,9 +75,12 @@ def last_value(cursor: Any, script: str) -> str:
 
 
 def run(connection: Any, script: str) -> None:
-    """Run statements without parameters and rows."""
+    """Run statements without parameters and rows.
+
+    They are not prepared: a rollback must also work where prepared statements do not.
+    """
     with cursor_of(connection) as cursor:
-        cursor.execute(script)
+        cursor.execute(script, **({} if is_psycopg2(connection) else {"prepare": False}))
 
 
 def run_many(cursor: Any, statement: str, params: Iterable[Any]) -> int:
@@ -110,7 +114,8 @@ def roll_back(connection: Any) -> None:
 def store_error(error: BaseException, connection: Any, *, may_be_done: bool = False) -> StoreError:
     """Return the store error for an error of the driver, after the end of a transaction of gigq's.
 
-    The driver then prepares statements again that are not valid any more.
+    The driver then prepares statements again that are not valid any more. Where a pooler has given
+    a connection of gigq's own another session, it prepares none and sets up each transaction.
 
     A connection of gigq's own that takes no writes is closed. It would stay read-only after a
     change of the setting or of the primary server, and the next one is not.
@@ -124,6 +129,8 @@ def store_error(error: BaseException, connection: Any, *, may_be_done: bool = Fa
     found = translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
     if code_of(error) == READ_ONLY and _is_own(connection):
         connection.close()
+    elif is_of_other_session(error) and _is_own(connection):
+        connection.note_pooler(str(found))
     elif is_outdated(error) and not in_transaction(connection):
         _forget_prepared(connection)
     return found

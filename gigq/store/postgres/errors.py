@@ -22,6 +22,7 @@ _CROSSED = {
 }
 READ_ONLY = "25006"
 _OUTDATED = "a prepared statement is not valid any more, as after a change of the tables"
+_OF_OTHER_SESSION = frozenset({"26000", "42P05"})
 _RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
     READ_ONLY: "the server or the database is read-only; connect to the primary, or reset "
@@ -87,12 +88,20 @@ def is_from_driver(error: BaseException) -> bool:
 def is_outdated(error: Any) -> bool:
     """Return True when the server does not run a statement that the driver prepared earlier.
 
-    It has forgotten the statement, or a table has been altered, so that the rows would have other
-    columns. The text of the second error depends on the language, and its code has other meanings.
+    It is another session, or a table has been altered, so that the rows would have other columns.
+    The text of the second error depends on the language, and its code has other meanings.
     """
-    code = code_of(error)
     where = getattr(getattr(error, "diag", None), "source_function", None)
-    return code == "26000" or (code == "0A000" and where == "RevalidateCachedQuery")
+    is_altered = code_of(error) == "0A000" and where == "RevalidateCachedQuery"
+    return is_altered or is_of_other_session(error)
+
+
+def is_of_other_session(error: Any) -> bool:
+    """Return True when the server's session is not the one in which the driver prepared statements.
+
+    It has a statement of that name already, or it has none.
+    """
+    return code_of(error) in _OF_OTHER_SESSION
 
 
 @contextmanager

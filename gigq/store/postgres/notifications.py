@@ -64,7 +64,8 @@ class Notifier:
         self._sent = {queue: at for queue, at in self._sent.items() if now - at < DEBOUNCE}
         self._sent.update(dict.fromkeys(queues, now))
         names = [_EVERY_QUEUE] if len(queues) > _MOST_QUEUES else queues
-        with driver_errors_suppressed():  # polling goes on
+        # Polling goes on.
+        with suppress(StoreError), drivers.store_errors(connection):
             self._send(connection, names)
 
     def _send(self, connection: Any, names: list[str]) -> None:

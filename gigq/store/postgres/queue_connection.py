@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Connection
 
+from gigq import events
 from gigq.store.dialect import POSTGRES
 from gigq.store.statements import statements
 
@@ -27,16 +30,49 @@ class QueueConnection(Connection[Any]):
     direct: str | None = None
     set_up: tuple[str, ...] = ()
 
+    _server: str = ""
+
     def follow(self, address: Address) -> None:
         """Make the settings that the address asks for."""
-        self.schema, self.direct = address.schema, address.direct
-        sql = statements(POSTGRES)
-        chosen = address.schema or ""
-        if address.is_pooled:
-            self.prepare_threshold = None
-            schema = [sql["choose_schema_of_transaction"].format(schema=chosen)] if chosen else []
-            self.set_up = (sql["limit_transaction"], *schema)
+        self.schema, self.direct, self._server = address.schema, address.direct, address.server
+        if address.is_pooled or address.server in _noted_poolers:
+            self._set_up_transactions()
             return
+        # Behind a pooler that is not declared, the statement of another client must not run because
+        # it has the same name: each driver counts from 0.
+        self._prepared._prepared_idx = int.from_bytes(os.urandom(_BYTES_OF_NUMBER), "big")
+        sql = statements(POSTGRES)
         self.execute(sql["limit_session"])
-        if chosen:
-            self.execute(sql["choose_schema_of_session"].format(schema=chosen))
+        if self.schema:
+            self.execute(sql["choose_schema_of_session"].format(schema=self.schema))
+
+    def note_pooler(self, error: str) -> None:
+        """Go on as behind a pooler that the address does not declare.
+
+        So do the next connections of this process, and the first one logs a warning.
+
+        Args:
+            error: the error that has shown it.
+        """
+        self._set_up_transactions()
+        if self._server not in _noted_poolers:
+            _noted_poolers.add(self._server)
+            events.emit(
+                events.UNDECLARED_POOLER, level=logging.WARNING, error=error, remedy=_DECLARE
+            )
+
+    def _set_up_transactions(self) -> None:
+        self.prepare_threshold = None
+        sql = statements(POSTGRES)
+        schema = self.schema
+        choose = [sql["choose_schema_of_transaction"].format(schema=schema)] if schema else []
+        self.set_up = (sql["limit_transaction"], *choose)
+
+
+_BYTES_OF_NUMBER = 6
+_DECLARE = (
+    "set pooler = true in [queue], or add pooler=true to the address: a pooler gives each "
+    "transaction another session of the server, and gigq has stopped to prepare statements"
+)
+_noted_poolers: set[str] = set()
+"""The servers, as libpq is given them, behind poolers that were noted."""

@@ -78,6 +78,7 @@ def counts(db: Database) -> dict[str, int]:
     return {status: number for status, number in found.items() if number}
 
 
+@repeated
 def _counted(db: Database) -> dict[str, int]:
     with db.read() as session:
         total = _jobs(session.one("number_of_all"))

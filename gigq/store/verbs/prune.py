@@ -188,6 +188,7 @@ class _DeletionOnServer:
         self.size = BatchSize(_FIRST, _MOST_ON_SERVER, _LONGEST_ON_SERVER)
         self._database = database
 
+    @repeated
     def count(self, chosen: Sequence[Row]) -> int:
         """Return how many of the jobs are no parents of unfinished ones."""
         with self._database.read() as session:
