@@ -103,23 +103,31 @@ def is_up_to_date(db: Database) -> bool:
         return version_in(session) == latest(dialect_of(session.connection))
 
 
-def refuse_obstacles(db: Database) -> None:
-    """Refuse tables that `apply` would refuse: of GigQ 0.5.1 in a file, or of an application.
+def refuse_obstacles(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
+    """Refuse a database in which `apply` would fail; nothing is changed.
+
+    On a server the tables are created and changed in a transaction that is undone. In a file the
+    tables of GigQ 0.5.1 are examined.
+
+    Args:
+        db: the database.
+        begin: the databases in which a queue may be created.
 
     Raises:
         UnsupportedStore: with a list of the obstacles.
+        StoreError: as for `apply`.
     """
+    if db.dialect == POSTGRES:
+        from gigq.store import online_migration
+
+        if not is_up_to_date(db):
+            online_migration.try_out(db, partial(_migrate_online, begin=begin))
+        return
     from gigq.store.upgrade_0_5_1 import upgrade
 
     with db.read() as session:
-        if version_in(session) != 0:
-            return
-        if dialect_of(session.connection) == POSTGRES:
-            from gigq.store.postgres.adoption import changes
-
-            changes(session, steps(POSTGRES)[0][1].read_text(encoding="utf-8"))
-        else:
-            upgrade.examine(session, fresh_objects(dialect_of(session.connection)))
+        if version_in(session) == 0:
+            upgrade.examine(session, fresh_objects(SQLITE))
 
 
 def obstacle(connection: sqlite3.Connection, path: str) -> str | None:

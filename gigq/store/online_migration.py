@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from gigq.errors import StoreLocked
@@ -57,6 +58,29 @@ def run(db: Database, migrate: Callable[[Session], None]) -> None:
         else:
             return
         time.sleep(random_between(_PAUSE, 2 * _PAUSE))
+
+
+def try_out(db: Database, migrate: Callable[[Session], None]) -> None:
+    """Migrate as `run` does, and undo it.
+
+    Args:
+        db: the database.
+        migrate: called with the transaction, once for each try.
+
+    Raises:
+        StoreError: the migration fails.
+    """
+
+    def migrate_and_undo(session: Session) -> None:
+        migrate(session)
+        raise _Undone
+
+    with suppress(_Undone):
+        run(db, migrate_and_undo)
+
+
+class _Undone(Exception):  # noqa: N818 - no error
+    """The migration was possible, and is undone."""
 
 
 def create_schema(session: Session) -> None:

@@ -198,12 +198,13 @@ def _judge_schema(database: Database) -> str:
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
-            migrate.refuse_obstacles(database)
-            if "jobs" in names:
-                return _FOUND[database.dialect]
-            return "no queue of this version yet; the first start or submit creates it"
-        if found > known:
-            raise SchemaTooNew(
-                f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"
-            )
+    if found > known:
+        raise SchemaTooNew(
+            f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"
+        )
+    if "gigq_schema" in names:
         return f"readable and writable, schema {found}"
+    migrate.refuse_obstacles(database, migrate.Begin.EMPTY)
+    if "jobs" in names:
+        return _FOUND[database.dialect]
+    return "no queue of this version yet; the first start or submit creates it"

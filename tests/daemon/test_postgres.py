@@ -191,9 +191,13 @@ def test_without_a_server_a_start_fails_with_the_reason(daemons):
     [
         ("CREATE TABLE gigq_schema (number INTEGER)", "has objects of another program"),
         ("CREATE TABLE jobs (number INTEGER)", "the table jobs is not one of a queue"),
+        (
+            "CREATE FUNCTION gigq_now() RETURNS INTEGER LANGUAGE sql AS 'SELECT 1'",
+            "has objects of another program",
+        ),
     ],
 )
-def test_a_check_and_a_start_refuse_the_tables_of_another_program(daemons, tables, message):
+def test_a_check_and_a_start_refuse_the_objects_of_another_program(daemons, tables, message):
     daemon = daemons(start=False)
     with psycopg.connect(daemon.address, autocommit=True) as connection:
         connection.execute(tables)

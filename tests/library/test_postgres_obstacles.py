@@ -13,7 +13,9 @@ from support import postgres
 from gigq import Job, JobQueue
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
-from gigq.store.postgres.connections import close_connections
+from gigq.store import migrate
+from gigq.store.database import Database
+from gigq.store.postgres.connections import close_connections, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,15 +90,27 @@ def test_a_database_that_cannot_store_every_text_is_refused(encoded, name, initi
 def test_objects_of_another_program_with_the_same_names_stay(address, name, statement):
     administer(f"SET search_path = {name}; {statement}")
     before = objects_in(name)
-    with pytest.raises(UnsupportedStore, match=r"\?schema="):
+    with pytest.raises(UnsupportedStore, match=r"\?schema=") as refused:
         JobQueue(address)
+    with pytest.raises(UnsupportedStore) as foreseen:
+        migrate.refuse_obstacles(Database(lambda: open_connection(address)))
 
+    assert str(foreseen.value) == str(refused.value)
     assert objects_in(name) == before
     own = f"{name}_own"
     with postgres.fresh_schema(own):
         beside = address.replace(f"schema={name}", f"schema={own}")
         with JobQueue(beside) as queue:
             queue.submit(Job("job", os.getpid))
+
+
+@pytest.mark.parametrize("tables", ["", "CREATE TABLE jobs (id TEXT PRIMARY KEY, name TEXT)"])
+def test_a_look_for_obstacles_changes_nothing(address, name, tables):
+    administer(f"SET search_path = {name}; {tables}")
+    before = objects_in(name)
+    migrate.refuse_obstacles(Database(lambda: open_connection(address)))
+
+    assert objects_in(name) == before
 
 
 def objects_in(schema: str) -> list[tuple[str, str, int]]:
