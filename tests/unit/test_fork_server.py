@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from support import fork_server
+
 from gigq import __version__
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -28,3 +31,24 @@ def test_gigqd_runs_below_tests_that_were_given_hardly_any_environment():
     )
 
     assert done.stdout.split() == ["0", "gigqd", __version__]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "printed"),
+    [
+        ("print('done')", 0, "done\n"),
+        ("import sys; sys.exit()", 0, ""),
+        ("import sys; sys.exit(259)", 3, ""),
+        ("import sys; sys.exit('wrong')", 1, ""),
+        ("1 / 0", 1, ""),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+        ("import atexit; atexit.register(print, 'last'); print('first')", 0, "first\nlast\n"),
+        ("import threading as t; t.Timer(0.05, print, ['late']).start()", 0, "late\n"),
+    ],
+)
+def test_a_copy_ends_as_python_does(text, code, printed):
+    copy = fork_server.run("-c", [text], folder="/", environment=os.environ)
+    fresh = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+
+    assert (copy.returncode, copy.stdout) == (fresh.returncode, fresh.stdout) == (code, printed)
+    assert copy.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
