@@ -16,6 +16,7 @@ from gigq.cli.errors import OptionsError
 from gigq.errors import UnsupportedStore
 from gigq.model import paths_with_links
 from gigq.model.database_address import KEYS_OF_ADDRESS, is_address, without_password
+from gigq.model.flags import parse_flag
 from gigq.store.sqlite.file.filesystem import absolute, refuse_address, resolve
 from gigq.terminal import printable
 
@@ -131,8 +132,8 @@ def _address(named: str, document: dict[str, Any], file: Path) -> str:
 
     keys = {key: document.get("queue", {}).get(key) for key in KEYS_OF_ADDRESS}
     for key in KEYS_OF_ADDRESS:
-        if (value := os.environ.get(_OF_QUEUE + key.upper())) is not None:
-            keys[key] = value.lower() == "true" if key == "pooler" else value
+        if (value := os.environ.get(variable := _OF_QUEUE + key.upper())) is not None:
+            keys[key] = _flag(variable, value) if key == "pooler" else value
     for key, value in keys.items():
         kind = bool if key == "pooler" else str
         if value is not None and not isinstance(value, kind):
@@ -141,6 +142,13 @@ def _address(named: str, document: dict[str, Any], file: Path) -> str:
         return with_keys(named, keys)
     except UnsupportedStore as error:
         raise _refused(getattr(error, "key", "database"), file, error) from error
+
+
+def _flag(variable: str, value: str) -> bool:
+    try:
+        return parse_flag(value)
+    except ValueError as error:
+        raise OptionsError(f"{variable}: {error}") from None
 
 
 def _refused(key: str, file: Path, error: UnsupportedStore) -> OptionsError:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gigq.model import paths_with_links, served_queues
 from gigq.model.database_address import address_begin, is_address
+from gigq.model.flags import parse_flag
 from gigq.model.units import DAY, GIB, format_duration, format_size, parse_duration, parse_size
 from gigqd.config.mistakes import quote, shorten, suggest, type_name
 
@@ -154,10 +155,6 @@ def _parse_flag(raw: object, _base: Path) -> bool:
     return raw
 
 
-def _flag_from_text(text: str) -> object:
-    return {"true": True, "false": False}.get(text.lower(), text)
-
-
 def octal(maximum: int = 0o077) -> ValueType:
     """Return the type of a file mode mask as octal text, "027"; the owner keeps its rights."""
 
@@ -291,7 +288,7 @@ _QUEUES = list_of(
     required='an empty list serves no queue; "*" is every queue',
 )
 _VARIABLE = text(lambda _text: True, "text in quotes")
-FLAG = ValueType("true | false", "", _parse_flag, _flag_from_text)
+FLAG = ValueType("true | false", "", _parse_flag, parse_flag)
 DAEMON_NAME = text(NAME.fullmatch, "letters, digits, . _ -", "name")
 ACCOUNT = optional(text(expected="a name", name="name"), "")
 PATH = ValueType("path", "", _parse_path)

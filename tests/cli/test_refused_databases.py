@@ -52,6 +52,19 @@ def test_so_it_does_when_a_variable_names_it(shell, refused, command):
     assert f"environment: {KEY}: expected the path of an SQLite file" in said
 
 
+def test_both_commands_read_a_truth_value_alike(shell):
+    address = "postgresql://postgres@/missing?host=/missing"
+    (shell.folder / "gigq.toml").write_text(f"[queue]\ndatabase = {json.dumps(address)}\n")
+    both = [(*one, "--config", "gigq.toml") for one in (("gigq", "stats"), ("gigqd", "check"))]
+    refused = [shell.program(*one, GIGQD_QUEUE__POOLER="yes") for one in both]
+    taken = [shell.program(*one, GIGQD_QUEUE__POOLER="TRUE") for one in both]
+
+    said = 'GIGQD_QUEUE__POOLER: expected true or false, not "yes"'
+    assert [said in one.stderr for one in refused] == [True, True]
+    assert [one.returncode for one in refused] == [2, 78]
+    assert ["GIGQD" in one.stderr for one in taken] == [False, False]
+
+
 @pytest.mark.parametrize("words", [("list",), ("worker", "--once"), ("doctor",)])
 def test_the_other_commands_refuse_it_too(shell, refused, words):
     from_file = shown(shell, "gigq", *words, "--config", "gigq.toml", code=2)

@@ -12,7 +12,8 @@ from support.config_files import complete, problems, write
 from gigqd.config import PoolConfig, load, warnings
 from gigqd.config.environment import from_environment, variable_name
 from gigqd.config.environment_file import parse_environment, read_environment_file
-from gigqd.config.schema import DOTTED
+from gigqd.config.schema import DOTTED, TABLES
+from gigqd.config.value_types import FLAG
 
 
 def test_a_variable_wins_over_the_file(tmp_path):
@@ -49,6 +50,7 @@ def test_a_good_variable_mends_a_bad_value_of_the_file(tmp_path):
     [
         ("GIGQD_LOG__LEVEL", "x", '"x" is none of debug, info, warning, error, critical'),
         ("GIGQD_POOLS__MAIL__SIZE", "many", 'expected a whole number, not "many"'),
+        ("GIGQD_QUEUE__POOLER", "yes", 'expected true or false, not "yes"'),
         ("GIGQD_POOLS__MAIL__SIZE", "", 'expected a whole number, not ""'),
         ("GIGQD_POOLS__MAIL__SIZE", "9" * 5000, "expected a whole number"),
         ("GIGQD_POOLS__MIAL__SIZE", "1", 'there is no such pool; did you mean "mail"?'),
@@ -104,7 +106,9 @@ def test_what_others_set_with_the_same_prefix_is_a_warning_and_no_error(tmp_path
 @pytest.mark.parametrize("dotted", [key for key in DOTTED if key != "code.environment"])
 def test_every_key_has_its_variable(dotted):
     keys = tuple(dotted.split("."))
-    settings, wrong = from_environment({variable_name(keys): "1"}, [])
+    table, key = keys
+    value = "True" if TABLES[table].KEYS[key].type is FLAG else "1"
+    settings, wrong = from_environment({variable_name(keys): value}, [])
 
     assert (list(settings), wrong) == ([keys], [])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,16 +19,16 @@ from gigq.model.database_address import (
     parts_of,
     without_password,
 )
+from gigq.model.flags import parse_flag
 from gigq.nearest import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SCHEMA, POOLER, NOTIFY = "schema", "pooler", "notify"
 
 _OWN = (SCHEMA, POOLER, DIRECT, NOTIFY)
 _PLACES = frozenset({"host", "hostaddr", "port"})
-_TRUTH = {"true": True, "false": False}
 _SWITCH = {"on": True, "off": False}
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
 _SERVER = re.compile(r"(?P<host>/[^?&]*?|\[[^]]+\]|[^/:?&@]+)(?::(?P<port>\d+))?")
@@ -85,8 +86,8 @@ def parse(address: str) -> Address:
         else:
             rest.append(option)
     schema = _schema(own.get(SCHEMA))
-    is_pooled = _chosen(POOLER, own.get(POOLER, "false"), _TRUTH)
-    notifies = _chosen(NOTIFY, own.get(NOTIFY, "on"), _SWITCH)
+    is_pooled = _chosen(POOLER, own.get(POOLER, "false"), parse_flag)
+    notifies = _chosen(NOTIFY, own.get(NOTIFY, "on"), _switch)
     direct = own.get(DIRECT)
     if direct is not None and not is_pooled:
         raise UnsupportedStore(f"{DIRECT}= is for an address with {POOLER}=true; add that option")
@@ -200,10 +201,17 @@ def _schema(name: str | None) -> str | None:
     )
 
 
-def _chosen(name: str, value: str, values: dict[str, bool]) -> bool:
-    if value in values:
-        return values[value]
-    raise UnsupportedStore(f"{name}={value!r} is neither {' nor '.join(values)}")
+def _chosen(name: str, value: str, read: Callable[[str], bool]) -> bool:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise UnsupportedStore(f"{name}={value}: {error}") from None
+
+
+def _switch(value: str) -> bool:
+    if value in _SWITCH:
+        return _SWITCH[value]
+    raise ValueError(f"expected on or off, not {json.dumps(value)}")
 
 
 def _direct(given: str, pooled: AddressParts, schema: str | None) -> str:
