@@ -82,8 +82,7 @@ class PostgresSession(Session):
 
     def complete(self, rows: Sequence[Completion]) -> bool:
         """Complete executions and their jobs in one statement, which locks the jobs first."""
-        columns = _columns(rows)
-        self._cursor.execute(self._sql["complete_together"], [self.now, columns[-1], *columns])
+        self._cursor.execute(self._sql["complete_together"], [*_columns(rows), self.now])
         return bool(self._cursor.fetchone() == (len(rows), len(rows)))
 
     def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:

@@ -29,10 +29,14 @@ SET LOCAL search_path = "{schema}";
 SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"');
 
 -- After a wait for a lock a statement sees what the other transaction has committed. Braces, since
--- several statements at once take no parameters.
+-- several statements at once take no parameters. A prepared statement is planned once, and while a
+-- table is still short the server would plan to read all of it, and go on so as it grows.
 -- name: set_up_writing
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
 SET LOCAL lock_timeout = {milliseconds};
+SET LOCAL plan_cache_mode = force_generic_plan;
+SET LOCAL enable_seqscan = off;
+SET LOCAL jit = off;
 
 -- Every statement sees the same moment.
 -- name: set_up_reading
