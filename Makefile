@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.ready-dev ## create .venv with everything that tests and checks need
@@ -46,6 +46,10 @@ soak: $(VENV)/.ready-apps ## run what takes minutes: fault scenarios, large numb
 torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays its faults; DATABASE=postgres
 	PYTHONPATH=tests $(BIN)/python -m torture --duration $(DURATION) $(if $(SEED),--seed $(SEED)) \
 		$(if $(DATABASE),--database $(DATABASE))
+
+.PHONY: torture-hosts
+torture-hosts: $(VENV)/.ready-dev ## torture three hosts and their network for DURATION seconds; SEED=n (needs root)
+	PYTHONPATH=tests $(BIN)/python -m torture.hosts --duration $(DURATION) $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
 bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCENARIOS=a,b, OUT=dir

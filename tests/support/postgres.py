@@ -171,10 +171,15 @@ def own_server(*settings: str) -> Iterator[OwnServer]:
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     folder.chmod(0o755)
     try:
-        _start(folder, "synchronous_commit = on", *settings)
-        yield OwnServer(folder)
+        yield start_in(folder, *settings)
     finally:
         _remove(folder)
+
+
+def start_in(folder: Path, *settings: str) -> OwnServer:
+    """Start a server of its own in a folder that other accounts may enter."""
+    _start(folder, "synchronous_commit = on", *settings)
+    return OwnServer(folder)
 
 
 def _address(folder: Path) -> str:

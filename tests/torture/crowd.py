@@ -10,26 +10,40 @@ from typing import TYPE_CHECKING
 from torture.database import ENVIRONMENT
 
 if TYPE_CHECKING:
-    from torture.daemon import Daemon
+    from pathlib import Path
+
     from torture.notes import Notes
 
 _PACE = 6.0
-"""Submits a second of each submitter, on average."""
 
 
 class Crowd:
     """The submitters and the bystanders.
 
     Args:
-        daemon: where they submit to.
+        home: the directory of the run.
+        address: the database that they submit to.
         seed: the run's seed.
         size: how many submitters.
         notes: what is counted.
+        pace: submits a second of each submitter, on average.
+        lengthy: the share of jobs that outlast the usual ones by far.
     """
 
-    def __init__(self, daemon: Daemon, seed: int, size: int, notes: Notes) -> None:
-        self._daemon = daemon
-        self._seed = seed
+    def __init__(
+        self,
+        home: Path,
+        address: str,
+        seed: int,
+        size: int,
+        notes: Notes,
+        *,
+        pace: float = _PACE,
+        lengthy: float = 0.0,
+    ) -> None:
+        self._home = home
+        self._arguments = [str(home), address]
+        self._dice = [str(seed), str(pace), str(lengthy)]
         self._notes = notes
         self._bursts = 0
         self._lives = {f"s{number}": 0 for number in range(size)}
@@ -86,12 +100,10 @@ class Crowd:
             self._notes.wrong("submitter", text)
 
     def _submitter(self, name: str, number: int, *more: str) -> subprocess.Popen[bytes]:
-        home = self._daemon.home
-        place = [str(home), self._daemon.database.address]
-        who = [name, str(number), str(self._seed), str(_PACE)]
-        with (home / "submitters.log").open("ab") as log:
+        who = [*self._arguments, name, str(number), *self._dice]
+        with (self._home / "submitters.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "torture.submitter", *place, *who, *more],
+                [sys.executable, "-m", "torture.submitter", *who, *more],
                 env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -101,4 +113,6 @@ class Crowd:
     def _bystander(self, tag: str | None = None) -> subprocess.Popen[bytes]:
         """A process that no daemon may touch; perhaps with the tag of another database."""
         environment = ENVIRONMENT | ({"GIGQD_WORKER": tag} if tag else {})
-        return subprocess.Popen(["sleep", "86400"], env=environment, start_new_session=True)
+        # It ends with this process, also when that is killed.
+        command = ["setpriv", "--pdeathsig", "KILL", "sleep", "86400"]
+        return subprocess.Popen(command, env=environment, start_new_session=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from support.configs import to_toml
@@ -19,6 +20,7 @@ from gigqd.errors import GigqdError
 from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torture.database import Database
@@ -41,7 +43,7 @@ _SETTINGS: dict[str, Any] = {
     "pools.many.queues": ["many"],
     "pools.many.timeout_grace": "200ms",
 }
-_NEIGHBOUR: dict[str, Any] = {
+NEIGHBOUR: dict[str, Any] = {
     "daemon.name": "neighbour",
     "daemon.runtime_dir": "neighbour",
     "log.file": "neighbour.log",
@@ -67,35 +69,38 @@ class Daemon:
     Args:
         home: the run's directory.
         database: the queue.
-        neighbour: whether it is the second daemon on the database, of another name.
+        own: settings that it has otherwise than the daemon of a plain run.
 
     Attributes:
         place: the path beside which it keeps its locks and pipes.
         many: how many workers its third pool has, from the next `configure` on.
     """
 
-    def __init__(self, home: Path, database: Database, *, neighbour: bool = False) -> None:
+    def __init__(
+        self, home: Path, database: Database, own: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self.home = home
         self.database = database
         self.many = 0
-        self._own = _NEIGHBOUR if neighbour else {}
-        self._config = home / ("neighbour.toml" if neighbour else "gigq.toml")
+        self._settings = {"queue.database": database.address, **_SETTINGS, **own}
+        self._own = own
+        name = {"name": own["daemon.name"]} if "daemon.name" in own else {}
+        self._config = home / f"{name.get('name', 'gigq')}.toml"
         self._slots: list[dict[str, Any]] = []
-        place = home / ("neighbour" if neighbour else "run")
-        name = {"name": self._own["daemon.name"]} if neighbour else {}
+        place = home / self._settings["daemon.runtime_dir"]
         config = DaemonConfig(**name, runtime_dir=place, working_directory=home)
         self.place = database.place_of(place)
         self._marks: set[str] = set()
+        self._environment = dict(ENVIRONMENT)
         self.runtime_files = RuntimeFiles(config)
         self.client = Client(self.runtime_files)
-        self.log_path = home / self._own.get("log.file", _SETTINGS["log.file"])
+        self.log_path = home / self._settings["log.file"]
         self.runtime_files.directory.mkdir(mode=0o700)
         self.configure(0)
 
     def configure(self, variant: int, text: str = "") -> None:
         """Write the configuration, in one of its variants; `text` goes below as it is."""
-        settings = _SETTINGS | _VARIANTS[variant % len(_VARIANTS)] | self._own
-        settings["queue.database"] = self.database.address
+        settings = {**self._settings, **_VARIANTS[variant % len(_VARIANTS)], **self._own}
         settings["pools.many.size"] = self.many
         self._config.write_text(to_toml(settings) + text)
 
@@ -108,14 +113,17 @@ class Daemon:
         """
         chosen = str(config or self._config)
         with self.log_path.open("ab") as log:
-            return subprocess.Popen(
+            return self._popen(
                 [sys.executable, "-m", "gigqd", "--config", chosen, *arguments],
-                env=ENVIRONMENT,
+                env=self._environment,
                 cwd=self.home,
                 stdin=subprocess.DEVNULL,
                 stdout=log if arguments == ("run",) else subprocess.PIPE,
                 stderr=log if arguments == ("run",) else subprocess.STDOUT,
             )
+
+    def _popen(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, **options)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -174,7 +182,7 @@ class Daemon:
         pids = [slot["pid"] for slot in self._slots if slot["role"] == role and slot["pid"]]
         if not pids:
             raise Gone(role)
-        return Victim(pids[int(pick * len(pids))], lambda pid: is_tagged(pid, self.marks))
+        return self._victim(pids[int(pick * len(pids))])
 
     def idle_of_many(self) -> int:
         """Return how many workers of the third pool wait for a job, as the last status has it."""
@@ -186,8 +194,12 @@ class Daemon:
         found = []
         for pid in [slot["pid"] for slot in self._slots if slot["pid"]]:
             with suppress(Gone):
-                found.append(Victim(pid, lambda pid: is_tagged(pid, self.marks)))
+                found.append(self._victim(pid))
         return found
+
+    def _victim(self, pid: int) -> Victim:
+        """A child, by the number that the daemon has for it."""
+        return Victim(pid, lambda pid: is_tagged(pid, self.marks))
 
     def log_problems(self) -> list[str]:
         """Tracebacks of the daemon's own code in its log, and lines that are none; each once."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from support.configs import clean_environment
 
@@ -92,13 +92,16 @@ class Database:
         self, name: str, *arguments: str, must_succeed: bool = False, settles: float = 0.0
     ) -> None:
         """Start a program of this package."""
-        process = subprocess.Popen(
+        process = self._popen(
             [sys.executable, "-m", *arguments],
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stderr=None if must_succeed else subprocess.DEVNULL,
         )
         self._programs.append(_Program(process, name, must_succeed, settles))
+
+    def _popen(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, **options)
 
     def _runs(self, *names: str) -> bool:
         return any(program.name in names for program in self._programs)

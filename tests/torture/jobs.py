@@ -33,7 +33,7 @@ def noted(ledger: str, job: str, **more: Any) -> Iterator[dict[str, str]]:
     current = current_job()
     assert current is not None
     execution = current.execution_id
-    note(ledger, "start", job=job, execution=execution, **more)
+    note(ledger, "start", job=job, execution=execution, host=os.uname().nodename, **more)
     try:
         yield {"execution": execution}
     except BaseException as error:

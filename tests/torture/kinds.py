@@ -48,10 +48,17 @@ class Spec:
     not_before: float | None = None
 
 
-def draw(rng: Random) -> Spec:
-    """A job of some kind."""
+def draw(rng: Random, lengthy: float = 0.0) -> Spec:
+    """A job of some kind.
+
+    Args:
+        rng: the dice.
+        lengthy: the share of jobs that outlast the usual ones by far.
+    """
     names = list(KINDS)
     (name,) = rng.choices(names, [KINDS[name][0] for name in names])
+    if lengthy and rng.random() < lengthy:
+        return Spec("lengthy", "work", {"seconds": rng.uniform(2.0, 12.0)})
     spec = KINDS[name][1](rng)
     spec.kind = name
     if rng.random() < _SECOND_POOL:

@@ -81,6 +81,11 @@ class Life:
         """Whether it is up, alone, and no command is under way."""
         return self.state == "up" and self._command is None and len(self._processes) <= 1
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is down, or will be, and is not started again."""
+        return self._start_at == float("inf")
+
     def tend(self) -> None:
         """Look at what has happened, and start it if it is down."""
         self._look_at_command()

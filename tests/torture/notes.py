@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torture import ledger
@@ -22,17 +22,23 @@ class Notes:
         counts: how often what was done.
         worst: the largest of each kind of number, in seconds.
         problems: promises that were broken in plain sight.
+        more: further fields of every fault, such as the host that it is done to.
     """
 
     ledger: Path
     counts: Counter[str] = field(default_factory=Counter)
     worst: dict[str, float] = field(default_factory=dict)
     problems: list[Violation] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, **more: Any) -> Notes:
+        """The same notes, for faults with further fields."""
+        return replace(self, more={**self.more, **more})
 
     def did(self, what: str, **fields: Any) -> None:
         """Count something that was done, and write it into the ledger."""
         self.counts[what] += 1
-        ledger.note(self.ledger, "fault", name=what, **fields)
+        ledger.note(self.ledger, "fault", name=what, **self.more, **fields)
 
     def took(self, what: str, seconds: float) -> None:
         """Keep a number if it is the worst of its kind."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PACE = 0.8
-"""Seconds between two faults, on average."""
 
 FILE_DECK = {
     ("kill", "worker"): 10,
@@ -75,6 +75,8 @@ _LONGEST = {
 }
 _STARTS = ("run", "run", "two", "start")
 
+Card = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -104,12 +106,26 @@ class Fault:
 
 
 def plan(
-    seed: int, duration: float, kinds: Mapping[tuple[str, str], int] = FILE_DECK
+    seed: int | str,
+    duration: float,
+    kinds: Mapping[Card, int] = FILE_DECK,
+    spans: Mapping[Card, tuple[float, float]] = MappingProxyType({}),
+    pace: float = _PACE,
+    many_first: float = _MANY_FIRST,
 ) -> list[Fault]:
-    """The faults of one seed, in the order of time; a longer run begins as a shorter one does."""
+    """The faults of one seed, in the order of time; a longer run begins as a shorter one does.
+
+    Args:
+        seed: what chance depends on.
+        duration: until when faults begin.
+        kinds: how often each fault is in the deck.
+        spans: the shortest and the longest time of faults that last otherwise than usual.
+        pace: seconds between two faults, on average.
+        many_first: when a hundred workers are killed at once for the first time.
+    """
     rng = Random(f"{seed}/faults")
     faults: list[Fault] = []
-    many_at = _MANY_FIRST
+    many_at = many_first
     deck: list[tuple[str, str]] = []
     at = 1.0
     while at < duration:
@@ -125,10 +141,14 @@ def plan(
                 what=what,
                 target=target,
                 pick=rng.random(),
-                seconds=round(rng.uniform(_SHORTEST.get(what, 0.1), _LONGEST.get(what, 1.0)), 3),
+                seconds=round(rng.uniform(*spans.get((what, target), _span(what))), 3),
                 start=rng.choice(_STARTS),
                 now=rng.random() < 0.5,
             )
         )
-        at += rng.expovariate(1 / _PACE)
+        at += rng.expovariate(1 / pace)
     return faults
+
+
+def _span(what: str) -> tuple[float, float]:
+    return _SHORTEST.get(what, 0.1), _LONGEST.get(what, 1.0)

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torture.history import Execution, History, Story
-    from torture.run import Run
+    from torture.run import Course
 
 
-def figures(run: Run) -> list[str]:
+def figures(run: Course) -> list[str]:
     """Everything that was counted, one line for each subject."""
     history = run.history
     stories = history.stories()
     counts = Counter(line.what for line in history.lines)
     return [
-        _line("submits", _submits(counts)),
-        _line("jobs", Counter(row.status for row in history.jobs)),
-        _line("executions", _executions(history)),
-        _line("re-runs after", _causes(stories)),
-        _line("kinds", Counter(str(story.spec.get("kind")) for story in stories.values())),
-        _line("faults", run.notes.counts),
-        _line("worst", {what: f"{seconds:.3f} s" for what, seconds in _worst(run).items()}),
+        one_line("submits", _submits(counts)),
+        one_line("jobs", Counter(row.status for row in history.jobs)),
+        one_line("executions", _executions(history)),
+        one_line("re-runs after", _causes(stories)),
+        one_line("kinds", Counter(str(story.spec.get("kind")) for story in stories.values())),
+        one_line("faults", run.notes.counts),
+        one_line("worst", {what: f"{seconds:.3f} s" for what, seconds in _worst(run).items()}),
         *_remarks(run),
     ]
 
@@ -53,7 +53,7 @@ def _ending(execution: Execution) -> str:
     return execution.cause or execution.status
 
 
-def _worst(run: Run) -> dict[str, float]:
+def _worst(run: Course) -> dict[str, float]:
     late = sorted(e.late for e in run.history.executions if e.late is not None)
     freezes = _freezes(run.history)
     alone = sorted(
@@ -93,7 +93,7 @@ def _longest_submit(history: History) -> float:
     return longest
 
 
-def _remarks(run: Run) -> list[str]:
+def _remarks(run: Course) -> list[str]:
     remarks = []
     if run.torn:
         remarks.append(f"{run.torn} ledger lines were cut off by a kill and left out")
@@ -105,5 +105,6 @@ def _remarks(run: Run) -> list[str]:
     return remarks
 
 
-def _line(subject: str, numbers: Counter[str] | dict[str, int] | dict[str, str]) -> str:
+def one_line(subject: str, numbers: Counter[str] | dict[str, int] | dict[str, str]) -> str:
+    """One subject and its numbers."""
     return f"{subject + ':':<15} " + ", ".join(f"{name} {n}" for name, n in numbers.items())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torture.notes import Notes
     from torture.plan import Fault
 
-_SETTINGS = (
+SETTINGS = (
     "max_connections = 150",
     "superuser_reserved_connections = 0",
     "fsync = on",
@@ -70,21 +70,22 @@ class ServerDatabase(Database):
         notes: what is counted, and what is wrong.
         address: an empty schema on another server, whose sessions alone have faults; None for a
             server of this run's own, which has faults, too.
+        server: one that is the run's own and not started yet.
     """
 
     deck = plan.SERVER_DECK
     looks = (("stats",), ("list",), ("list", "--json"))
 
-    def __init__(self, notes: Notes, address: str | None = None) -> None:
+    def __init__(
+        self, notes: Notes, address: str | None = None, server: OwnServer | None = None
+    ) -> None:
         self._open = ExitStack()
-        self._server: OwnServer | None = None
-        if address is None:
-            self._server = self._open.enter_context(postgres.own_server(*_SETTINGS))
-            address = self._server.address
-        else:
+        if server is None and address is None:
+            server = self._open.enter_context(postgres.own_server(*SETTINGS))
+        self._server = server
+        super().__init__(server.address if server else str(address), notes)
+        if server is None:
             self.deck = plan.SESSION_DECK
-        super().__init__(address, notes)
-        if self._server is None:
             self.remarks = ["no faults of the server, which is not the run's own"]
 
     def is_possible(self, fault: Fault) -> bool:
@@ -96,14 +97,17 @@ class ServerDatabase(Database):
     def play(self, fault: Fault, later: Later) -> None:
         """Start the program that does it."""
         self._notes.did(f"{fault.what} {_how(fault)}".rstrip(), seconds=fault.seconds)
-        folder = str(self._server.folder.parent) if self._server else ""
         self._start(
             fault.what,
             "torture.server_faults",
-            *(fault.what, self.address, folder, str(fault.seconds), _how(fault)),
+            *(fault.what, *self._place(), str(fault.seconds), _how(fault)),
             must_succeed=fault.what not in _FORGIVES,
             settles=_SETTLES,
         )
+
+    def _place(self) -> tuple[str, str]:
+        """The address and the folder of the server, for a program that makes a fault."""
+        return self.address, str(self._server.folder.parent) if self._server else ""
 
     def place_of(self, runtime_dir: Path) -> Path:
         """A path in the runtime directory."""

@@ -1,8 +1,8 @@
 """One submitter: a process of an application, which may be killed at any moment.
 
-Run as `python -m torture.submitter HOME DATABASE NAME NUMBER SEED PACE`; it ends when HOME/quiet
-exists. With a further number it submits that many jobs at once, which all overrun together, and
-ends.
+Run as `python -m torture.submitter HOME DATABASE NAME NUMBER SEED PACE LENGTHY`; it ends when
+HOME/quiet exists. With a further number it submits that many jobs at once, which all overrun
+together, and ends.
 """
 
 from __future__ import annotations
@@ -45,13 +45,17 @@ class Submitter:
         name: the submitter's name, and how many of that name there were before.
         rng: its dice.
         pace: how many submits a second, on average.
+        lengthy: the share of jobs that outlast the usual ones by far.
     """
 
-    def __init__(self, home: Path, database: str, name: str, rng: Random, pace: float) -> None:
+    def __init__(
+        self, home: Path, database: str, name: str, rng: Random, pace: float, lengthy: float
+    ) -> None:
         self._home = home
         self._name = name
         self._rng = rng
         self._pace = pace
+        self._lengthy = lengthy
         self._ledger = str(home / "ledger")
         self._queue = JobQueue(database, initialize=False)
         self._count = 0
@@ -86,7 +90,7 @@ class Submitter:
             ids = [self._new_id() for _ in range(self._rng.randint(3, 7))]
             self._submit(draw_family(self._rng, ids))
         else:
-            self._submit([(self._new_id(), draw(self._rng))])
+            self._submit([(self._new_id(), draw(self._rng, self._lengthy))])
 
     # --- submitting ------------------------------------------------------------------------------
 
@@ -173,10 +177,10 @@ class Submitter:
 
 def main() -> None:
     """Be a submitter."""
-    home, database, name, number, seed, pace, *count = sys.argv[1:]
+    home, database, name, number, seed, pace, lengthy, *count = sys.argv[1:]
     full_name = f"{name}.{number}"
     rng = Random(f"{seed}/{full_name}")
-    submitter = Submitter(Path(home), database, full_name, rng, float(pace))
+    submitter = Submitter(Path(home), database, full_name, rng, float(pace), float(lengthy))
     if count:
         submitter.submit_at_once(int(count[0]))
     else:

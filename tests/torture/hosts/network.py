@@ -1,0 +1,103 @@
+"""The network between the hosts and the server, in a namespace of its own, and what breaks it.
+
+A hub has a bridge to which everything is linked. Each host reaches the server through a port of
+the relay in the hub: 10.77.0.254:6001 for the host 10.77.0.1.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from torture.database import ENVIRONMENT
+from torture.hosts.namespaces import Namespaces
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HUB = "10.77.0.254"
+NETWORK = "10.77.0.0/24"
+_FIRST_PORT = 6000
+
+
+class Hub:
+    """The middle of the network.
+
+    Args:
+        target: where the relay connects to: an address and a port, or a socket in the file system.
+        log: a file for what the relay has to say.
+
+    Attributes:
+        ip: runs `ip` in the hub.
+    """
+
+    def __init__(self, target: str, log: Path) -> None:
+        self.namespaces = Namespaces("hub")
+        self.ip = self.namespaces.ip
+        self.ip("link", "add", "br0", "type", "bridge")
+        self.ip("addr", "add", f"{HUB}/24", "dev", "br0")
+        self.ip("link", "set", "br0", "up")
+        with log.open("ab") as output:
+            self._relay = self.namespaces.popen(
+                [sys.executable, "-m", "torture.hosts.relay", HUB, target],
+                env=ENVIRONMENT,
+                stdin=subprocess.PIPE,
+                stderr=output,
+            )
+
+    def send(self, port: int, **what: Any) -> None:
+        """Send the relay the state of a port, which it opens when it does not know it."""
+        self._relay.stdin.write(json.dumps({"port": port, **what}).encode() + b"\n")
+        self._relay.stdin.flush()
+
+    def close(self) -> None:
+        """End it."""
+        self._relay.kill()
+        self._relay.communicate()
+        self.namespaces.close()
+
+
+class Link:
+    """What connects a host with the hub.
+
+    Args:
+        hub: the hub.
+        host: the host.
+        number: the last part of the host's address.
+
+    Attributes:
+        address: the host's address.
+        port: its port of the relay.
+    """
+
+    def __init__(self, hub: Hub, host: Namespaces, number: int) -> None:
+        self.address = f"10.77.0.{number}"
+        self.port = _FIRST_PORT + number
+        self._hub = hub
+        self._ip = host.ip
+        self._device = f"to-{host.name}"
+        self._relaying: dict[str, Any] = {"delay": 0.0, "stalled": [], "held": None}
+        peer = ("peer", "name", "eth0", "netns", str(host.pid))
+        hub.ip("link", "add", self._device, "type", "veth", *peer)
+        hub.ip("link", "set", self._device, "master", "br0", "up")
+        self._ip("addr", "add", f"{self.address}/24", "dev", "eth0")
+        self._ip("link", "set", "eth0", "up")
+
+    def set_up(self, *, up: bool, far: bool) -> None:
+        """Set the link up or down, at the hub's end or at the host's."""
+        change = self._hub.ip if far else self._ip
+        change("link", "set", self._device if far else "eth0", "up" if up else "down")
+
+    def drop(self, change: str, ways: tuple[str, ...]) -> None:
+        """`add` or `delete` routes into a black hole, for what the host sends (out) or gets."""
+        if "out" in ways:
+            self._ip("route", change, "blackhole", f"{HUB}/32")
+        if "in" in ways:
+            self._hub.ip("route", change, "blackhole", f"{self.address}/32")
+
+    def relay(self, **changes: Any) -> None:
+        """Change what the relay does on this host's port: delay, stalled, or held."""
+        self._relaying |= changes
+        self._hub.send(self.port, **self._relaying)
