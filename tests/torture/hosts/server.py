@@ -47,8 +47,10 @@ class HostedDatabase(ServerDatabase):
         folder = home / "server"
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
-        super().__init__(notes, server=OwnServer(folder))
         self.namespaces = Namespaces("server", f"mount --bind {folder} {_FOLDER}")
+        # The path of a socket must be short.
+        inside = Path(f"/proc/{self.namespaces.pid}/root{_FOLDER}")
+        super().__init__(notes, server=OwnServer(inside))
         self._open.callback(self.namespaces.close)
 
     def start(self) -> None:
