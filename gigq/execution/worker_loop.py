@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHECK_EVERY = 1.0
 _AFTER_AN_ERROR = 1.0
+_LOOK_EVERY = 5.0
 
 
 class Loopable(Protocol):
@@ -55,6 +56,7 @@ class WorkerLoop:
         self._runner = runner
         self._take_back = take_back
         self._stop_notice = stop_notice
+        self._look_at = 0.0
 
     def run(self) -> None:
         """Work until the worker is stopped, or until an error that waiting cannot cure."""
@@ -81,6 +83,7 @@ class WorkerLoop:
                 self._runner.waking.note_idle()
             self._watch.take()
             run_locks.retake()
+            self._look_at_rights()
             self._take_back()
             self._runner.transactions.end("subscriber")
             if self._is_idle_after_work() and self._worker.running:
@@ -89,6 +92,11 @@ class WorkerLoop:
             raise  # a job left its transaction open, and only the end of the process ends it
         except StoreUnavailable as error:
             self._wait_out(error)
+
+    def _look_at_rights(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._runner.store.refuse_hidden_tables()
+            self._look_at = time.monotonic() + _LOOK_EVERY
 
     def _is_idle_after_work(self) -> bool:
         check_at = time.monotonic() + _CHECK_EVERY

@@ -19,6 +19,7 @@ from gigq.store.database import (
     roll_back,
     transaction_check,
 )
+from gigq.store.dialect import POSTGRES
 from gigq.store.listeners import NoWakeups, NoWatch
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
@@ -230,6 +231,18 @@ class StoreHandle:
         database = Database(self.connect, self._lock_timeout, durable=self.durable)
         migrate.apply(database, self._begin)
         return database
+
+    def refuse_hidden_tables(self) -> None:
+        """Refuse tables that seem empty, since row-level security was switched on.
+
+        Raises:
+            StoreError: it hides them from the role, or the server cannot be asked.
+        """
+        if self.database.dialect == POSTGRES:
+            from gigq.store.postgres.obstacles import refuse_hidden_tables
+
+            with self.database.read() as session:
+                refuse_hidden_tables(session)
 
     def is_cancel_requested(self, execution_id: str) -> bool:
         """Return True when the cancel of a running job was requested; wait for no lock.

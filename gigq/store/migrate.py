@@ -32,7 +32,7 @@ _REMEDIES = {
     SQLITE: (f"name another file, or {TO_BEGIN}", f"put it back or restore a backup; {TO_BEGIN}"),
     POSTGRES: (
         "name another database or schema, or create the queue there with gigq migrate",
-        "restore a backup, or create a queue with gigq migrate",
+        "name its schema, restore a backup, or create a queue with gigq migrate",
     ),
 }
 """The remedies for tables of another program, and for a database without tables."""

@@ -101,6 +101,24 @@ def test_a_session_that_was_read_only_is_replaced_when_writes_are_allowed(
             all_completed(queue, 3)
 
 
+def test_a_session_that_found_no_tables_is_replaced_after_a_change_of_the_search_path(
+    address: str, name: str
+) -> None:
+    first, second = jobs_named(name, 2)
+    with troubles() as refused, JobQueue(address) as queue, working(address, 1):
+        queue.submit(first)
+        all_completed(queue, 1)
+        administer(f"ALTER ROLE {name} SET search_path = absent")
+        rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", name)
+        wait_until(lambda: any("the search_path is another one" in text for text in refused))
+        with pytest.raises(UnsupportedStore, match="name one with \\?schema=NAME"):
+            JobQueue(address)
+
+        administer(f"ALTER ROLE {name} SET search_path = {name}")
+        queue.submit(second)
+        all_completed(queue, 2)
+
+
 @pytest.mark.fault("M2")
 @pytest.mark.parametrize("schema", ["Shop", "two words", "user", "é" * 31])
 def test_a_schema_whose_name_needs_quotes(name: str, schema: str) -> None:
@@ -128,6 +146,23 @@ def test_a_table_whose_rows_are_hidden_from_the_role_is_not_taken_for_an_empty_o
             queue.submit(Job("job", os.getpid))
         with role_in_schema(owner, "ALL ON ALL TABLES IN SCHEMA {schema}") as address:
             rows_are_hidden(name, table, address)
+        close_connections(owner)
+
+
+def test_a_worker_sees_that_the_rows_are_hidden_while_it_runs(name: str) -> None:
+    first, second = jobs_named(name, 2)
+    with postgres.fresh_schema(name) as owner, JobQueue(owner) as queue:
+        with role_in_schema(owner, "ALL ON ALL TABLES IN SCHEMA {schema}") as address:
+            with troubles() as refused, working(address, 1):
+                queue.submit(first)
+                all_completed(queue, 1)
+                administer(f"ALTER TABLE {name}.jobs ENABLE ROW LEVEL SECURITY")
+                queue.submit(second)
+                wait_until(lambda: any("hides all rows of jobs" in text for text in refused))
+
+                administer(f"ALTER TABLE {name}.jobs DISABLE ROW LEVEL SECURITY")
+                all_completed(queue, 2)
+            close_connections(address)
         close_connections(owner)
 
 

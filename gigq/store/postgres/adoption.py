@@ -1,6 +1,7 @@
 """Adoption of tables that an application has made, as the subclass in docs/api/core.md does.
 
-Its columns, indexes and rows stay. The columns that gigq has besides are added.
+Its columns, indexes and rows stay. The columns that gigq has besides are added. Functions that are
+left of a queue whose tables were dropped make room for new ones.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from gigq.store.session import Session
 
 _TABLE = re.compile(r"\bTABLE IF NOT EXISTS (\w+) \(.*?^\)[^;]*;", re.DOTALL | re.MULTILINE)
+_BODY = re.compile(r"\$\$(.*?)\$\$", re.DOTALL)
 _DEFAULT = re.compile(r"\bDEFAULT ('[^']*'|\S+)")
 _OTHER_PLACE = (
     "rename the table, or name another schema with ?schema=NAME in the address: then gigq makes "
@@ -50,7 +52,7 @@ def changes(session: Session, schema: str) -> list[str]:
     Raises:
         UnsupportedStore: as for `adopt`.
     """
-    found: list[str] = []
+    found = list(_drops(session, schema))
     for table, wanted in tables_of(schema):
         have = {
             row["name"]: row["type"] for row in session.all("columns_of_table", {"name": table})
@@ -66,6 +68,18 @@ def tables_of(schema: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield each table that a script creates, and the definitions of its columns by name."""
     for found in _TABLE.finditer(schema):
         yield found[1], parse(found[0]).columns
+
+
+def _drops(session: Session, schema: str) -> Iterator[str]:
+    """Yield statements that drop functions of a queue whose tables were dropped without them.
+
+    A function of another program has another text, and stays.
+    """
+    own = set(_BODY.findall(schema))
+    drop = statements(POSTGRES)["drop_function"]
+    for row in session.all("functions_of_gigq"):
+        if row["body"] in own:
+            yield drop.format(function=row["name"])
 
 
 def _changes(table: str, wanted: Mapping[str, str], have: Mapping[str, str]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from gigq.errors import NoQueue, UnsupportedStore
 from gigq.store.postgres.errors import (
     READ_ONLY,
     code_of,
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gigq.errors import StoreError
+
+REFUSALS = (NoQueue, UnsupportedStore)
+"""Errors of gigq about the tables that a session finds. The next session may find others."""
 
 _IDLE = 0
 _USUAL_PORT = "5432"
@@ -117,8 +121,8 @@ def store_error(error: BaseException, connection: Any, *, may_be_done: bool = Fa
     The driver then prepares statements again that are not valid any more. Where a pooler has given
     a connection of gigq's own another session, it prepares none and sets up each transaction.
 
-    A connection of gigq's own that takes no writes is closed. It would stay read-only after a
-    change of the setting or of the primary server, and the next one is not.
+    A connection of gigq's own that takes no writes, or finds no tables, is closed. It would stay so
+    after a change of the setting, the search_path or the primary server, and the next one does not.
 
     Args:
         error: the error.
@@ -127,13 +131,19 @@ def store_error(error: BaseException, connection: Any, *, may_be_done: bool = Fa
     """
     is_lost = bool(connection.closed)
     found = translated(error, address_of(connection), is_lost=is_lost, may_be_done=may_be_done)
-    if code_of(error) == READ_ONLY and _is_own(connection):
-        connection.close()
+    if code_of(error) == READ_ONLY or isinstance(found, NoQueue):
+        close_own(connection)
     elif is_of_other_session(error) and _is_own(connection):
         connection.note_pooler(str(found))
     elif is_outdated(error) and not in_transaction(connection):
         _forget_prepared(connection)
     return found
+
+
+def close_own(connection: Any) -> None:
+    """Close a connection of gigq's own, whose session keeps the settings of its beginning."""
+    if _is_own(connection):
+        connection.close()
 
 
 def _forget_prepared(connection: Any) -> None:
@@ -148,6 +158,9 @@ def store_errors(connection: Any, *, may_be_done: bool = False) -> Iterator[None
     """Raise the errors of the driver in the block as store errors."""
     try:
         yield
+    except REFUSALS:
+        close_own(connection)
+        raise
     except Exception as error:
         if not is_from_driver(error):
             raise

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gigq.errors import StoreError, StoreLocked, StoreUnavailable
+from gigq.errors import NoQueue, StoreError, StoreLocked, StoreUnavailable
 from gigq.store.session import Deadlock, MissingRight
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ _REMEDIES = {
     _FULL: "raise max_connections, or use fewer workers",
     "XX000": "look into the server's log",
 }
+_MISSING = frozenset({"42P01", "42883", "3F000"})
+_NOT_THERE = (
+    "tables or functions of the queue were dropped or renamed, or the search_path is another one; "
+    "restore them, or create a queue with gigq migrate"
+)
 _UNREACHABLE = "check that the server runs and can be reached"
 _REFUSED = "the server runs and refuses the connection; correct the address or its settings"
 _NOT_PROVED = "give the password of the role in ~/.pgpass, PGPASSWORD or a service file"
@@ -63,6 +68,8 @@ def translated(
         return Deadlock(f"{address}: {_CROSSED[code]} ({code}: {said}); try again")
     if code in _WAIT:
         return StoreLocked(f"{address}: {_WAIT[code]} ({code}: {said}); try again")
+    if code in _MISSING:
+        return NoQueue(f"{address}: {said} ({code}); {_NOT_THERE}")
     if code in _REMEDIES:
         kind = MissingRight if code == _RIGHT else StoreUnavailable
         return kind(f"{address}: {said} ({code}); {_REMEDIES[code]}")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gigq.store.session import Row, Session
 
 _ENCODING = "UTF8"
+_OWN_TABLES = frozenset({"gigq_schema", "gigq_store"})
+_TABLES = _OWN_TABLES | {"jobs", "job_executions", "job_dependencies"}
 _OWN_SCHEMA = "give the queue a schema of its own, such as ?schema=gigq in its address"
 HIDDEN = "row-level security hides all rows of"
 SHOW = "disable it for the tables of the queue, or create a policy for the role on each of them"
@@ -44,17 +46,20 @@ def checked_version(session: Session, tables: list[Row], read: Callable[[], int]
         refuse_hidden_tables(session)
     with objects_refused(session):
         version = read()
-    if version and "jobs" not in names:
+    missing = sorted(_TABLES - names)
+    if missing and names & _OWN_TABLES:
         raise UnsupportedStore(
-            f"{drivers.address_of(session.connection)} has the table gigq_schema and no table "
-            f"jobs: a part of a queue, or a table of another program; restore a backup, or "
-            f"{_OWN_SCHEMA}"
+            f"{drivers.address_of(session.connection)} has a part of the tables of a queue, or "
+            f"tables of another program: {', '.join(sorted(names & _TABLES))}, and not "
+            f"{', '.join(missing)}; restore the missing ones from a backup, or drop the others and "
+            f"run gigq migrate, or {_OWN_SCHEMA}"
         )
     if not version and "gigq_schema" in names:
         raise UnsupportedStore(
             f"{drivers.address_of(session.connection)} has the table gigq_schema without a "
-            "version in it, as after a TRUNCATE of all tables: restore its rows from a backup, "
-            f"and leave it out of the TRUNCATE, or {_OWN_SCHEMA}"
+            "version in it, as after a TRUNCATE of all tables: restore its rows from a backup and "
+            "leave it out of the TRUNCATE, or drop the tables of the queue and run gigq migrate, "
+            f"or {_OWN_SCHEMA}"
         )
     return version
 
@@ -141,7 +146,6 @@ def objects_refused(session: Session) -> Iterator[None]:
             raise
         said = str(error).split("\n", 1)[0]
         raise UnsupportedStore(
-            f"{drivers.address_of(session.connection)} has objects of another program, or of a "
-            f"queue whose tables were dropped, with names that gigq uses ({said}); {_OWN_SCHEMA}. "
-            "Nothing was changed"
+            f"{drivers.address_of(session.connection)} has objects of another program with names "
+            f"that gigq uses ({said}); {_OWN_SCHEMA}. Nothing was changed"
         ) from error

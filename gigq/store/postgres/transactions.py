@@ -159,6 +159,8 @@ class WriteTransaction:
 
     def _undo(self, error: BaseException, *, may_be_done: bool = False) -> None:
         _undo(self._connection, is_part=self._is_part)
+        if isinstance(error, drivers.REFUSALS):
+            drivers.close_own(self._connection)
         if is_from_driver(error):
             raise drivers.store_error(error, self._connection, may_be_done=may_be_done) from error
 

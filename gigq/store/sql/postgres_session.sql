@@ -56,6 +56,9 @@ ALTER TABLE {table} ADD COLUMN {definition};
 -- name: set_default
 ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {value};
 
+-- name: drop_function
+DROP FUNCTION {function};
+
 -- The catalog of this server.
 -- name: current_schema
 SELECT current_schema() AS name, current_setting('search_path') AS search_path;
@@ -93,6 +96,10 @@ WHERE table_schema = current_schema() AND table_name = 'jobs';
 -- name: columns_of_table
 SELECT column_name AS name, data_type AS type FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = :name;
+
+-- name: functions_of_gigq
+SELECT oid::regprocedure::text AS name, prosrc AS body FROM pg_proc
+WHERE pronamespace = to_regnamespace(quote_ident(current_schema())) AND proname LIKE 'gigq%';
 
 -- name: unique_ids
 SELECT indexrelid::regclass::text AS name FROM pg_index
