@@ -1,7 +1,7 @@
 """Rollback of transactions that an application's code leaves open on its worker's connection.
 
 The outcome of a job would be written inside such a transaction. It would be lost with it, and the
-job would run again.
+job would run again. Settings that a job leaves on a session of a server are undone, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class OpenTransactions:
         self._store = store
         self._logger = logger
         self._is_around = False
-        self._is_open: Callable[[], bool] = bool
+        self._in_loop = False
+        self._is_touched: Callable[[], bool] = bool
         self._last_claim: Claim | None = None
 
     def begin(self, *, in_loop: bool) -> None:
@@ -40,17 +41,23 @@ class OpenTransactions:
         Args:
             in_loop: True in the loop of a worker, around which there is none.
         """
+        self._in_loop = in_loop
         self._is_around = not in_loop and self._store.is_in_transaction()
 
     def look_at_connection(self) -> None:
         """Note the connection of this thread, on which the next jobs may leave a transaction."""
-        self._is_open = self._store.transaction_check()
+        self._is_touched = self._store.touch_check()
 
     def end_of_job(self, claim: Claim) -> None:
-        """Roll back a transaction that a job has left; this runs for every job of a batch."""
+        """Roll back a transaction that a job has left, and restore the settings of the session.
+
+        This runs for every job of a batch. Outside a loop the settings may be the caller's.
+        """
         self._last_claim = claim
-        if self._is_open():
+        if self._is_touched():
             self.end("job", claim)
+            if self._in_loop:
+                self._store.restore()
 
     def end_of_batch(self) -> None:
         """Roll back a transaction that a job has left on a new connection of this thread.

@@ -16,8 +16,9 @@ from gigq.store.database import (
     LOCK_TIMEOUT,
     Database,
     is_in_transaction,
+    restore,
     roll_back,
-    transaction_check,
+    touch_check,
 )
 from gigq.store.dialect import POSTGRES
 from gigq.store.listeners import NoWakeups, NoWatch
@@ -257,13 +258,21 @@ class StoreHandle:
         connection = self._held()
         return connection is not None and is_in_transaction(connection)
 
-    def transaction_check(self) -> Callable[[], bool]:
-        """Return a function that is True while a transaction is open on this thread's connection.
+    def touch_check(self) -> Callable[[], bool]:
+        """Return a function that is True when a job may have left this thread's connection changed.
+
+        It has left a transaction open, or has used a connection to a server.
 
         The function follows no later connection of the thread.
         """
         connection = self._held()
-        return bool if connection is None else transaction_check(connection)
+        return bool if connection is None else touch_check(connection)
+
+    def restore(self) -> None:
+        """Undo what a job has set on this thread's connection for the session."""
+        connection = self._held()
+        if connection is not None:
+            restore(connection)
 
     def roll_back(self) -> None:
         """Undo the transaction on this thread's connection."""

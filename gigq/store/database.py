@@ -113,12 +113,20 @@ class Database:
 
 def is_in_transaction(connection: Any) -> bool:
     """Return True inside a transaction; False for a closed connection. It asks no server."""
-    return transaction_check(connection)()
+    return transactions_of(dialect_of(connection)).is_open(connection)
 
 
-def transaction_check(connection: Any) -> Callable[[], bool]:
-    """Return a quick function that is True while a transaction is open on a connection."""
-    return partial(transactions_of(dialect_of(connection)).is_open, connection)
+def touch_check(connection: Any) -> Callable[[], bool]:
+    """Return a quick function that is True in a transaction, or where a job may have left settings.
+
+    Settings of the session are meant, on a connection of gigq's own to a server.
+    """
+    return partial(transactions_of(dialect_of(connection)).is_touched, connection)
+
+
+def restore(connection: Any) -> None:
+    """Undo what a job has set on gigq's own connection for the session."""
+    transactions_of(dialect_of(connection)).restore(connection)
 
 
 def roll_back(connection: Any) -> None:

@@ -78,6 +78,12 @@ class Transactions(Protocol):
     def is_open(self, connection: Any) -> bool:
         """Return True inside a transaction."""
 
+    def is_touched(self, connection: Any) -> bool:
+        """Return True inside a transaction, or when a job may have changed the session."""
+
+    def restore(self, connection: Any) -> None:
+        """Undo what a job has set on gigq's own connection for the session."""
+
     def roll_back(self, connection: Any) -> None:
         """Undo the transaction on a connection."""
 

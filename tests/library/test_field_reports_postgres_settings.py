@@ -119,6 +119,49 @@ def test_a_session_that_found_no_tables_is_replaced_after_a_change_of_the_search
         all_completed(queue, 2)
 
 
+def changes_its_session(address: str, change: str) -> None:
+    """A job that changes a setting on the connection of its worker."""
+    JobQueue(address, initialize=False)._get_connection().execute(change)
+
+
+def settings_of_session(address: str) -> list[str]:
+    """A job that returns the settings of its worker's session."""
+    connection = JobQueue(address, initialize=False)._get_connection()
+    names = ["search_path", "role", "statement_timeout", "default_transaction_read_only"]
+    asked = ", ".join(f"current_setting('{name}')" for name in [*names, "session_authorization"])
+    row = connection.execute(f"SELECT {asked}").fetchone()
+    assert row is not None
+    return list(row)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SET search_path = pg_catalog",
+        "SET ROLE pg_monitor",
+        "SET SESSION AUTHORIZATION pg_monitor",
+        "SET statement_timeout = 1",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    ],
+)
+def test_settings_that_a_job_leaves_on_the_connection_of_its_worker_are_undone(
+    name: str, change: str
+) -> None:
+    with postgres.fresh_schema(name):
+        address = postgres.with_option(postgres.server(), f"schema={name}")
+        with troubles() as refused, JobQueue(address) as queue:
+            looks = Job("looks", settings_of_session, {"address": address})
+            changes = Job("changes", changes_its_session, {"address": address, "change": change})
+            again = Job("again", settings_of_session, {"address": address})
+            queue.submit_many([looks, changes, again])
+            with working(address, 1):
+                all_completed(queue, 3)
+            assert queue.get_result(looks.id)[2] == "1min"
+            assert queue.get_result(again.id) == queue.get_result(looks.id)
+            assert refused == []
+            queue.close()
+
+
 @pytest.mark.fault("M2")
 @pytest.mark.parametrize("schema", ["Shop", "two words", "user", "é" * 31])
 def test_a_schema_whose_name_needs_quotes(name: str, schema: str) -> None:

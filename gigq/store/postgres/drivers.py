@@ -40,8 +40,11 @@ def cursor_of(connection: Any) -> Any:
         from psycopg2.extensions import cursor
 
         return connection.cursor(cursor_factory=cursor)
+    from psycopg import Cursor
     from psycopg.rows import tuple_row
 
+    if _is_own(connection):
+        return Cursor(connection, row_factory=tuple_row)
     return connection.cursor(row_factory=tuple_row)
 
 

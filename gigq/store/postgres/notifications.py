@@ -129,7 +129,7 @@ class Listener:
         self.close()
         if connection is not None:
             with driver_errors_suppressed():
-                connection.execute(statements(POSTGRES)["stop_listening"])
+                drivers.run(connection, statements(POSTGRES)["stop_listening"])
 
     def close(self) -> None:
         """Stop waiting."""
@@ -146,7 +146,7 @@ class Listener:
         with suppress(StoreError), driver_errors_suppressed():
             connection = self._connect()
             if connection is not self._connection:
-                connection.execute(statements(POSTGRES)["listen"])
+                drivers.run(connection, statements(POSTGRES)["listen"])
                 self.close()
                 self._connection = connection
                 connection.add_notify_handler(self._on_notify)

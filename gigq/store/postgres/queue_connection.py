@@ -6,7 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection
+from psycopg import Connection, Cursor
 
 from gigq import events
 from gigq.store.dialect import POSTGRES
@@ -14,6 +14,14 @@ from gigq.store.statements import statements
 
 if TYPE_CHECKING:
     from gigq.store.postgres.address import Address
+
+
+class CursorOfApplication(Cursor[Any]):
+    """A cursor that the application has made; those of gigq are of the base class."""
+
+    def __init__(self, connection: QueueConnection, **options: Any) -> None:
+        super().__init__(connection, **options)
+        connection.was_used = True
 
 
 class QueueConnection(Connection[Any]):
@@ -24,27 +32,43 @@ class QueueConnection(Connection[Any]):
         direct: the address that avoids a pooler; None without one.
         set_up: the statements with which each of its transactions begins. Behind a pooler every
             transaction may be on another session of the server; elsewhere there are none.
+        was_used: True when code of the application has made a cursor since the last `restore`. It
+            may have changed settings of the session.
     """
 
     schema: str | None = None
     direct: str | None = None
     set_up: tuple[str, ...] = ()
+    was_used: bool = False
 
     _server: str = ""
 
     def follow(self, address: Address) -> None:
         """Make the settings that the address asks for."""
         self.schema, self.direct, self._server = address.schema, address.direct, address.server
+        self.cursor_factory = CursorOfApplication
         if address.is_pooled or address.server in _noted_poolers:
             self._set_up_transactions()
             return
         # Behind a pooler that is not declared, the statement of another client must not run because
         # it has the same name: each driver counts from 0.
         self._prepared._prepared_idx = int.from_bytes(os.urandom(_BYTES_OF_NUMBER), "big")
-        sql = statements(POSTGRES)
-        self.execute(sql["limit_session"])
-        if self.schema:
-            self.execute(sql["choose_schema_of_session"].format(schema=self.schema))
+        self._run(self._settings())
+
+    def restore(self) -> None:
+        """Give the session the settings again that it had before code of the application ran."""
+        self.was_used = False
+        if not self.set_up:
+            self._run("; ".join((statements(POSTGRES)["reset_session"], self._settings())))
+
+    def _settings(self) -> str:
+        sql, schema = statements(POSTGRES), self.schema
+        choose = [sql["choose_schema_of_session"].format(schema=schema)] if schema else []
+        return "; ".join((sql["limit_session"], *choose))
+
+    def _run(self, script: str) -> None:
+        with Cursor(self) as cursor:
+            cursor.execute(script, prepare=False)
 
     def note_pooler(self, error: str) -> None:
         """Go on as behind a pooler that the address does not declare.

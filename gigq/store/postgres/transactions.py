@@ -207,6 +207,22 @@ def is_open(connection: Any) -> bool:
     return drivers.in_transaction(connection)
 
 
+def is_touched(connection: Any) -> bool:
+    """Return True inside a transaction, and when code of the application has used a connection."""
+    return getattr(connection, "was_used", False) or drivers.in_transaction(connection)
+
+
+def restore(connection: Any) -> None:
+    """Undo what code of the application has set on a connection of gigq's own; close a lost one."""
+    if getattr(connection, "was_used", False):
+        try:
+            connection.restore()
+        except Exception as error:
+            if not is_from_driver(error):
+                raise
+            connection.close()
+
+
 def roll_back(connection: Any) -> None:
     """Undo the transaction on a connection, or close the connection where that is not possible.
 

@@ -11,6 +11,11 @@ FROM (
 ) AS wanted (name, value)
 WHERE current_setting(name) = '0';
 
+-- After a job that has used the connection of its worker.
+-- name: reset_session
+RESET SESSION AUTHORIZATION;
+RESET ALL;
+
 -- name: choose_schema_of_session
 SELECT set_config('search_path', '"{schema}"', false);
 

@@ -193,6 +193,13 @@ def is_open(connection: Any) -> bool:
         return False
 
 
+is_touched = is_open
+
+
+def restore(connection: Any) -> None:
+    """Do nothing: a file has no settings of a session that could stop the queue."""
+
+
 def roll_back(connection: Any) -> None:
     """Undo the transaction on a connection."""
     _undo(connection, _OWN[2])
