@@ -13,15 +13,14 @@ from gigqd.cli.start_checks import refuse_unusable_host
 from gigqd.config import load
 from gigqd.errors import GigqdError, unexpected
 from gigqd.host import database_lock
-from gigqd.host.daemonize import enter
+from gigqd.host.daemonize import NoLauncher, enter
 from gigqd.host.database_location import refuse_unusable_place
 from gigqd.host.privileges import become
 from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gigqd.config import Config, LogConfig
+    from gigqd.host.daemonize import Launcher
 
 
 log = logs.get_logger(__name__)
@@ -59,7 +58,7 @@ def run(options: Namespace) -> int:
         try:
             os.umask(config.daemon.umask)
             enter(config.daemon.working_directory)
-            return serve(config, runtime_files, config.log, _notify_none)
+            return serve(config, runtime_files, config.log, NoLauncher())
         except GigqdError as error:
             return _report(config, error)
 
@@ -72,12 +71,12 @@ def _report(config: Config, error: GigqdError) -> int:
 
 
 def serve(
-    config: Config, runtime_files: RuntimeFiles, log_config: LogConfig, on_ready: Callable[[], None]
+    config: Config, runtime_files: RuntimeFiles, log_config: LogConfig, launcher: Launcher
 ) -> int:
     """Run the supervisor with a log of its errors, in this process."""
     logs.configure(log_config)
     try:
-        return _supervise(config, runtime_files, on_ready)
+        return _supervise(config, runtime_files, launcher)
     except GigqdError as error:
         log.critical("start_failed", error=str(error), exit_code=error.exit_code)
         raise
@@ -88,7 +87,7 @@ def serve(
         raise defect from error
 
 
-def _supervise(config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[], None]) -> int:
+def _supervise(config: Config, runtime_files: RuntimeFiles, launcher: Launcher) -> int:
     from gigqd.supervisor.loop import Supervisor
 
     if (stale := runtime_files.stale_pid()) is not None:
@@ -96,8 +95,4 @@ def _supervise(config: Config, runtime_files: RuntimeFiles, on_ready: Callable[[
     for warning in configuration.warnings(config):
         log.warning("config_warning", warning=warning)
     database_lock.take(config.place, config.daemon.name)
-    return Supervisor(config, runtime_files, on_ready).run()
-
-
-def _notify_none() -> None:
-    """In the foreground only systemd is notified, by the supervisor."""
+    return Supervisor(config, runtime_files, launcher).run()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
+from gigq.model.units import format_duration
 from gigqd import exit_codes
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning
 from gigqd.cli.options import (
@@ -16,7 +18,7 @@ from gigqd.cli.options import (
     add_wait,
     longest_wait,
 )
-from gigqd.cli.output import Result
+from gigqd.cli.output import Result, print_error
 from gigqd.cli.run import serve
 from gigqd.cli.start_checks import refuse_in_a_unit, refuse_unusable_host
 from gigqd.config import load
@@ -57,7 +59,8 @@ def start_daemon(options: Namespace, *, wait_for_another: bool = True) -> Result
     config = load(options.config, os.environ)
     runtime_files, wait = RuntimeFiles(config), longest_wait(options, config)
     try:
-        launch = start_detached(config, runtime_files, _daemon(config, runtime_files), wait)
+        daemon, show = _daemon(config, runtime_files), partial(_show_wait, config)
+        launch = start_detached(config, runtime_files, daemon, wait, show)
         if launch.code == exit_codes.ALREADY_RUNNING:  # another start was quicker
             runtime_files.refuse_taken()
     except AlreadyRunning as error:
@@ -72,6 +75,11 @@ def start_daemon(options: Namespace, *, wait_for_another: bool = True) -> Result
     return Result(
         exit_codes.OK, f"gigqd started (pid {launch.pid}), log {runtime_files.log_path}", facts
     )
+
+
+def _show_wait(config: Config, reason: str) -> None:
+    longest = format_duration(config.daemon.start_timeout)
+    print_error(f"gigqd: the start waits for the database, for {longest} at most: {reason}")
 
 
 def _has_ended(runtime_files: RuntimeFiles, within: float) -> bool:
@@ -97,6 +105,6 @@ def _has_ended(runtime_files: RuntimeFiles, within: float) -> bool:
 def _daemon(config: Config, runtime_files: RuntimeFiles) -> Callable[[Readiness], int]:
     def run_daemon(readiness: Readiness) -> int:
         log_config = config.log.replace(file=runtime_files.log_path)
-        return serve(config, runtime_files, log_config, lambda: readiness.ready(os.getpid()))
+        return serve(config, runtime_files, log_config, readiness)
 
     return run_daemon

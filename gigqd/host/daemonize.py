@@ -15,7 +15,7 @@ import select
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn, Protocol
 
 from gigq.model.url_passwords import mask_passwords
 from gigqd import exit_codes, logs
@@ -36,11 +36,33 @@ log = logs.get_logger(__name__)
 
 _LONGEST_MESSAGE = 65536
 _END_OF_MESSAGE = b"}\n"
+_LONGEST_REASON = 600
+_REASON = b"["
 _TAIL = 2000
 
 
+class Launcher(Protocol):
+    """The program that waits for the start of a daemon."""
+
+    def waits(self, reason: str) -> None:
+        """Report that the start waits for the database, and why; callers repeat it."""
+
+    def ready(self) -> None:
+        """Report that the daemon is ready."""
+
+
+class NoLauncher:
+    """The launcher of a daemon in the foreground: its log says all."""
+
+    def waits(self, reason: str) -> None:
+        """Do nothing."""
+
+    def ready(self) -> None:
+        """Do nothing: the supervisor notifies systemd."""
+
+
 class Readiness:
-    """The daemon's end of the pipe to its launcher, for one message.
+    """The daemon's end of the pipe to its launcher, for the reasons of a wait and one message.
 
     Args:
         fd: the pipe's writing end.
@@ -48,6 +70,7 @@ class Readiness:
 
     def __init__(self, fd: int) -> None:
         self._fd: int | None = fd
+        self._reason = ""
 
     def detached(self) -> None:
         """Send the daemon's process id, before it starts up."""
@@ -55,13 +78,17 @@ class Readiness:
             with suppress(BrokenPipeError):
                 os.write(self._fd, b"%d\n" % os.getpid())
 
-    def ready(self, pid: int) -> None:
-        """Report that the daemon is ready.
+    def waits(self, reason: str) -> None:
+        """Report that the start waits for the database, when the reason is another one."""
+        if self._fd is not None and reason != self._reason:
+            self._reason = reason
+            shown = mask_passwords(reason[:_LONGEST_REASON])
+            with suppress(BrokenPipeError):
+                os.write(self._fd, json.dumps([shown]).encode() + b"\n")
 
-        Args:
-            pid: the daemon's process id.
-        """
-        self._send({"pid": pid})
+    def ready(self) -> None:
+        """Report that the daemon is ready."""
+        self._send({"pid": os.getpid()})
 
     def failed(self, code: int, text: str) -> None:
         """Report that the start has failed.
@@ -96,7 +123,11 @@ class Launch(NamedTuple):
 
 
 def start_detached(
-    config: Config, runtime_files: RuntimeFiles, body: Callable[[Readiness], int], wait: float
+    config: Config,
+    runtime_files: RuntimeFiles,
+    body: Callable[[Readiness], int],
+    wait: float,
+    show: Callable[[str], None],
 ) -> Launch:
     """Detach a daemon and wait until it is ready or has failed.
 
@@ -109,6 +140,7 @@ def start_detached(
         body: the daemon itself, called in the detached process with the pipe for its message;
             returns its exit code.
         wait: the longest wait for its message, in seconds.
+        show: called with each reason for which it waits for the database.
 
     Raises:
         AlreadyRunning: another process holds the lock.
@@ -125,7 +157,7 @@ def start_detached(
     finally:
         runtime_files.abandon()  # a fork does not inherit it: the daemon takes it again
     with stream:
-        return _Launcher(config, runtime_files, body, stream).launch(wait)
+        return _Launcher(config, runtime_files, body, stream).launch(wait, show)
 
 
 def repair_standard_streams() -> None:
@@ -153,7 +185,7 @@ class _Launcher(NamedTuple):
     body: Callable[[Readiness], int]
     log: BinaryIO
 
-    def launch(self, wait: float) -> Launch:
+    def launch(self, wait: float, show: Callable[[str], None]) -> Launch:
         began_at = self.log.seek(0, os.SEEK_END) if self.log.seekable() else 0
         reader, writer = os.pipe2(os.O_CLOEXEC)
         sys.stdout.flush()
@@ -165,7 +197,7 @@ class _Launcher(NamedTuple):
             self._run_daemon(writer)
         os.close(writer)
         with os.fdopen(reader, "rb", buffering=0) as pipe:
-            received = _receive(pipe, time.monotonic() + wait)
+            received = _receive(pipe, time.monotonic() + wait, show)
         os.waitpid(pid, os.WNOHANG)
         return self._launch_result(received, wait, began_at)
 
@@ -273,10 +305,11 @@ def enter(folder: Path) -> None:
         raise GigqdError(text, exit_code=exit_codes.BAD_CONFIG) from error
 
 
-def _receive(pipe: BinaryIO, deadline: float) -> bytes | None:
+def _receive(pipe: BinaryIO, deadline: float, show: Callable[[str], None]) -> bytes | None:
     """Return what the daemon has sent; None after the deadline.
 
-    First comes a line with its process id, then its message, which is missing when it has died.
+    First comes a line with its process id, then one for each reason of a wait, then its message,
+    which is missing when it has died.
     """
     received = b""
     while not received.endswith(_END_OF_MESSAGE):
@@ -285,6 +318,9 @@ def _receive(pipe: BinaryIO, deadline: float) -> bytes | None:
         if not (chunk := pipe.read(_LONGEST_MESSAGE)):
             break
         received += chunk
+        for line in chunk.splitlines():  # a line is one write
+            if line.startswith(_REASON):
+                show(*json.loads(line))
     return received
 
 

@@ -29,10 +29,9 @@ from gigqd.supervisor.signal_pipe import SignalPipe
 from gigqd.supervisor.slots import RECORDER, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gigqd.config import Config
     from gigqd.errors import GigqdError
+    from gigqd.host.daemonize import Launcher
     from gigqd.host.runtime_files import RuntimeFiles
     from gigqd.ipc.exit_record import ExitRecord
     from gigqd.process.child import Child
@@ -56,13 +55,13 @@ class Supervisor:
     Args:
         config: what to run.
         files: the daemon's runtime files; its lock is held.
-        on_ready: called once, when the first worker is up.
+        launcher: the program that waits until the first worker is up.
     """
 
-    def __init__(self, config: Config, files: RuntimeFiles, on_ready: Callable[[], None]) -> None:
+    def __init__(self, config: Config, files: RuntimeFiles, launcher: Launcher) -> None:
         self._open_files_limit = OpenFilesLimit(lambda: self._status.ready)
         self._runtime_files = files
-        self._on_ready = on_ready
+        self._launcher = launcher
         self._notifier = Notifier()
         self._watchdog = (watchdog_interval() or 0.0) / 4 or None
         self._run = startup.lock_run(config)
@@ -174,8 +173,10 @@ class Supervisor:
             self._status.ready = True
             log.info("daemon_ready", seconds=round(time.monotonic() - self._status.began, 3))
             self._notifier.ready(self._status.summary_line)
-            self._on_ready()
+            self._launcher.ready()
             syscalls.release_memory()
+        elif reason := self._recorder_link.database_error:
+            self._launcher.waits(reason)
 
     def _give_up(self, failure: GigqdError) -> None:
         """End a failed start; a recorder that has opened the database closes it by a stop."""

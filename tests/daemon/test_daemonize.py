@@ -212,7 +212,7 @@ def test_a_process_that_cannot_be_forked_is_named(runtime_files, path, monkeypat
     monkeypatch.setattr(syscalls, "become_subreaper", lambda: True)
 
     with pytest.raises(GigqdError, match="cannot fork: Resource temporarily") as caught:
-        start_detached(load(path, {}), runtime_files, lambda _readiness: 0, 5.0)
+        start_detached(load(path, {}), runtime_files, lambda _readiness: 0, 5.0, print)
 
     assert caught.value.exit_code == exit_codes.CANNOT_FORK
     assert "cannot fork: Resource temporarily" in runtime_files.log_path.read_text()

@@ -183,8 +183,12 @@ def test_without_a_server_a_start_fails_with_the_reason(daemons):
     found = daemon.command("start")
     daemon.configure({"queue.database": daemon.address})
 
+    waits, refused = found.stderr.splitlines()
     assert found.returncode == 69
-    assert "check that the server runs and can be reached" in found.stderr
+    assert waits.startswith("gigqd: the start waits for the database, for 1s at most: postgresql:")
+    assert "the database could not be used within 1 s: postgresql:" in refused
+    assert waits.endswith(remedy := "check that the server runs and can be reached")
+    assert refused.endswith(remedy)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def body(how: str, runtime_files: RuntimeFiles, readiness: Readiness) -> int:
                 time.sleep(0.01)
     Path(runtime_files.directory / "facts").write_text(json.dumps(_facts()))
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    readiness.ready(os.getpid())
+    readiness.ready()
     signal.sigwait([signal.SIGTERM])
     return 0
 
@@ -73,7 +73,7 @@ def main(config_file: str, how: str, wait: str) -> None:
         config = config.replace(daemon=missing)
     runtime_files = RuntimeFiles(config)
     launch = start_detached(
-        config, runtime_files, lambda r: body(how, runtime_files, r), float(wait)
+        config, runtime_files, lambda r: body(how, runtime_files, r), float(wait), print
     )
     sys.stdout.write(json.dumps({"code": launch.code, "pid": launch.pid, "text": launch.text}))
     sys.exit(launch.code)
