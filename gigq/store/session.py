@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gigq.errors import StoreError, StoreLocked, StoreUnavailable
+from gigq.model.storable_text import storable_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,19 +160,23 @@ class Session(ABC):
         ended = self.many("complete_job_of_execution", jobs)
         return closed == ended == len(rows)
 
-    def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:
+    def best_due(self, queues: Sequence[str], limit: int) -> list[Row]:
+        """Return the best due jobs of some queues, in their order."""
+        where = {"queues": storable_list(queues), "now": self.now, "limit": limit}
+        return self.all("best_due", where)
+
+    def open_and_claim(self, taken: Mapping[str, int], who: Mapping[str, Any]) -> bool:
         """Open executions of pending jobs and claim the jobs, at a time after all that was read.
 
         Args:
-            taken: the row numbers of the jobs by the ids of the executions, as JSON.
-            number: their number.
+            taken: the row numbers of the jobs by the ids of the executions.
             who: the worker and its run.
 
         Returns:
             False when a job has an open execution already, and no job was claimed.
         """
-        params = {**who, "taken": taken, "now": self.now}
-        if self.run("open_executions_of_rows", params) != number:
+        params = {**who, "taken": json.dumps(taken), "now": self.now}
+        if self.run("open_executions_of_rows", params) != len(taken):
             return False
         self.run("claim_rows", params)
         return True

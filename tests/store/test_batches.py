@@ -478,6 +478,7 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
 
 TOGETHER_ON_POSTGRES = {
     "complete": {"complete_execution", "complete_job_of_execution"},
+    "best_due": {"best_due"},
     "open_and_claim": {"open_executions_of_rows", "claim_rows"},
 }
 

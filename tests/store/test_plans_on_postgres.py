@@ -81,8 +81,8 @@ VALUES = {
     "one_more": "0",
     "rows": "[3, 7]",
     "jobs": '[{"row": 3, "id": "job3", "over_at": "2026-01-01T00:00:03.000000+00:00"}]',
-    "taken": '{"new execution": 12}',
-    "number": "1",
+    "numbers": "{12}",
+    "executions": "{new execution}",
 }
 NOT_GIVEN = {"workflow", "name", "error", "since", "before"}
 
@@ -192,7 +192,8 @@ def test_each_index_serves_the_statement_it_was_made_for(
         *("is_awaited", "release_dependents", "fail_dependents", "delete_edges_from"),
         *("release_dependents_that_do_not_wait", "delete_edges_to_dependents_that_do_not_wait"),
         *("complete_job", "job_to_decide", "release_job", "delete_unstarted_execution"),
-        *("claim_rows", "open_executions_of_rows", "supersede_others", "request_cancel"),
+        *("supersede_others_of_claimed", "open_executions_of_claimed", "supersede_others"),
+        *("request_cancel", "best_due_in_queue"),
         *("open_and_claim", "cancel_jobs", "awaited_among", "reschedule_job", "executions_of_job"),
         *("insert_edges_of_unlinked", "requeue_jobs"),
         *("parents_among", "prune_jobs", "results_of", "awaited_parents"),
@@ -222,6 +223,6 @@ def test_a_claim_reads_its_own_jobs_only_while_the_statistics_are_old(
 
 
 @pytest.mark.parametrize("mode", ["custom", "generic"])
-@pytest.mark.parametrize("name", ["claim_rows", "open_executions_of_rows", "lock_jobs"])
+@pytest.mark.parametrize("name", ["open_and_claim", "open_executions_of_claimed", "lock_jobs"])
 def test_a_batch_reads_no_short_table_as_a_whole(burst: Any, name: str, mode: str) -> None:
     assert not re.search(r"Seq Scan on jobs\b", plan(burst, name, mode))

@@ -53,6 +53,9 @@ class QueueConnection(Connection[Any]):
         # Behind a pooler that is not declared, the statement of another client must not run because
         # it has the same name: each driver counts from 0.
         self._prepared._prepared_idx = int.from_bytes(os.urandom(_BYTES_OF_NUMBER), "big")
+        # At the second use: a worker repeats few statements, and planning one takes longer than
+        # running it. psycopg prepares at the sixth use otherwise.
+        self.prepare_threshold = 1
         self._run(self._settings())
 
     def restore(self) -> None:

@@ -85,12 +85,22 @@ class PostgresSession(Session):
         self._cursor.execute(self._sql["complete_together"], [*_columns(rows), self.now])
         return bool(self._cursor.fetchone() == (len(rows), len(rows)))
 
-    def open_and_claim(self, taken: str, number: int, who: Mapping[str, Any]) -> bool:
-        """Open executions and claim their jobs in one statement, at the time of the statement."""
-        row = self.one("open_and_claim", {**who, "taken": taken, "number": number})
+    def best_due(self, queues: Sequence[str], limit: int) -> list[Row]:
+        """Return the best due jobs of some queues, in their order, and lock them."""
+        if len(queues) > 1:
+            return super().best_due(queues, limit)
+        return self.all("best_due_in_queue", {"queue": queues[0], "limit": limit})
+
+    def open_and_claim(self, taken: Mapping[str, int], who: Mapping[str, Any]) -> bool:
+        """Claim jobs and open their executions in one statement, at the time of the statement."""
+        given = {**who, "numbers": _array(taken.values()), "executions": _array(taken)}
+        row = self.one("open_and_claim", given)
         assert row is not None
-        self.now = row["now"]
-        return bool(row["opened"] == number)
+        self.now = given["now"] = row["now"]
+        if row["opened"] != len(taken):  # foreign SQL left an execution of a job open
+            self.run("supersede_others_of_claimed", given)
+            self.run("open_executions_of_claimed", given)
+        return True
 
     def read_time(self) -> None:
         """Set `now` to a time after the last commit that this transaction has seen."""
@@ -118,6 +128,11 @@ class PostgresSession(Session):
 def _columns(rows: Iterable[Any]) -> list[list[str | None]]:
     """Return the columns of rows as texts, which the statement casts."""
     return [list(map(to_text, column)) for column in zip(*rows, strict=True)]
+
+
+def _array(values: Iterable[Any]) -> str:
+    """Return an array of ids or numbers in the form of the server."""
+    return f"{{{','.join(map(str, values))}}}"
 
 
 class WriteTransaction:

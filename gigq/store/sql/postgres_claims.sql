@@ -205,32 +205,18 @@ ORDER BY priority DESC, created_at, id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED;
 
--- Other functions read the entries of a JSON object. The array, since the server expects so many
--- entries in an object that it would read the whole table.
--- name: open_executions_of_rows
-INSERT INTO job_executions (
-    id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
-)
-SELECT chosen.key, jobs.id, :worker_id, 'running', :now, jobs.attempts + 1, :run,
-    CASE
-        WHEN coalesce(jobs.due_at, jobs.updated_at) LIKE '%+00:00'
-            AND coalesce(jobs.due_at, jobs.updated_at) < :now
-        THEN coalesce(jobs.due_at, jobs.updated_at)
-        ELSE :now
-    END,
-    coalesce(jobs.due_why, 'submit')
-FROM json_each_text(:taken::json) AS chosen
-JOIN jobs ON jobs.rowid = chosen.value::bigint
-WHERE jobs.rowid = ANY (ARRAY(SELECT value::bigint FROM json_each_text(:taken::json)))
-ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;
-
--- name: claim_rows
-UPDATE jobs
-SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
-    worker_id = :worker_id, execution_id = chosen.key
-FROM json_each_text(:taken::json) AS chosen
-WHERE jobs.rowid = chosen.value::bigint
-    AND jobs.rowid = ANY (ARRAY(SELECT value::bigint FROM json_each_text(:taken::json)));
+-- The same for one queue, in the order of the index: it reads no more jobs than it locks, and the
+-- locked ones of others.
+-- name: best_due_in_queue
+SELECT rowid AS row, id, name, queue, attempts, max_attempts, timeout, memory_limit, retry_policy,
+    pass_parent_results, dependencies, params, function_module, function_name, function_file
+FROM jobs
+WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
+    AND (expires_at IS NULL OR expires_at > gigq_now())
+    AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+ORDER BY priority DESC, created_at, id
+LIMIT :limit
+FOR UPDATE SKIP LOCKED;
 
 -- `max` of two values is an aggregate. Others may promote the same jobs.
 -- name: promote_delayed
@@ -245,39 +231,51 @@ WHERE rowid IN (
     FOR UPDATE SKIP LOCKED
 );
 
--- The executions of the jobs are made of the jobs as they were before. The time is that of the
--- statement: the jobs were locked before, and the last attempt of each is over.
+-- The time is that of the statement: the jobs were locked before, and the last attempt of each is
+-- over. An execution that foreign SQL left open stays, and the job gets no other one here.
 -- name: open_and_claim
 WITH at AS MATERIALIZED (SELECT gigq_now() AS now),
 chosen AS MATERIALIZED (
-    SELECT key AS execution_id, value::bigint AS row FROM json_each_text(:taken::json)
+    SELECT * FROM unnest(:numbers::bigint[], :executions::text[]) AS chosen (row, execution_id)
+),
+claimed AS (
+    UPDATE jobs
+    SET status = 'running', attempts = attempts + 1, started_at = at.now, updated_at = at.now,
+        worker_id = :worker_id, execution_id = chosen.execution_id,
+        due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
+    FROM chosen
+    CROSS JOIN at
+    WHERE jobs.rowid = chosen.row
+    RETURNING jobs.id, jobs.execution_id, attempts, due_at, due_why
 ),
 opened AS (
     INSERT INTO job_executions (
         id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
     )
-    SELECT chosen.execution_id, jobs.id, :worker_id, 'running', at.now, jobs.attempts + 1, :run,
-        CASE
-            WHEN coalesce(jobs.due_at, jobs.updated_at) LIKE '%+00:00'
-                AND coalesce(jobs.due_at, jobs.updated_at) < at.now
-            THEN coalesce(jobs.due_at, jobs.updated_at)
-            ELSE at.now
-        END,
-        coalesce(jobs.due_why, 'submit')
-    FROM chosen
-    JOIN jobs ON jobs.rowid = chosen.row
+    SELECT execution_id, id, :worker_id, 'running', at.now, attempts, :run,
+        CASE WHEN due_at LIKE '%+00:00' AND due_at < at.now THEN due_at ELSE at.now END, due_why
+    FROM claimed
     CROSS JOIN at
-    WHERE jobs.rowid = ANY (ARRAY(SELECT row FROM chosen))
     ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING
     RETURNING 1
-),
-claimed AS (
-    UPDATE jobs
-    SET status = 'running', attempts = attempts + 1, started_at = at.now, updated_at = at.now,
-        worker_id = :worker_id, execution_id = chosen.execution_id
-    FROM chosen
-    CROSS JOIN at
-    WHERE jobs.rowid = chosen.row AND jobs.rowid = ANY (ARRAY(SELECT row FROM chosen))
-        AND (SELECT count(*) FROM opened) = :number
 )
 SELECT at.now, (SELECT count(*) FROM opened) AS opened FROM at;
+
+-- name: supersede_others_of_claimed
+UPDATE job_executions
+SET status = 'failed', completed_at = :now, cause = 'lost',
+    note = 'superseded: its job had been taken away from it and was started again'
+FROM jobs
+WHERE jobs.rowid = ANY (:numbers::bigint[]) AND job_executions.job_id = jobs.id
+    AND job_executions.status = 'running' AND job_executions.id <> jobs.execution_id;
+
+-- Those that are open already stay as they are.
+-- name: open_executions_of_claimed
+INSERT INTO job_executions (
+    id, job_id, worker_id, status, started_at, attempt, run, due_at, due_why
+)
+SELECT execution_id, id, worker_id, 'running', started_at, attempts, :run,
+    CASE WHEN due_at LIKE '%+00:00' AND due_at < started_at THEN due_at ELSE started_at END, due_why
+FROM jobs
+WHERE rowid = ANY (:numbers::bigint[])
+ON CONFLICT (job_id) WHERE status = 'running' DO NOTHING;

@@ -157,9 +157,12 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
     share = -(-due // request.sharers)
     if share < 2 or len(queues) > request.most:
         return []
-    where = {"queues": storable_list(queues), "now": session.now}
-    rows = session.all("best_due", {**where, "limit": min(share, request.most)})
-    return rows[: next((i for i, row in enumerate(rows) if not _fits(row, request)), len(rows))]
+    rows = session.best_due(queues, min(share, request.most))
+    may_differ = session.reads_leniently
+    for number, row in enumerate(rows):
+        if not _fits(row, request) or (may_differ and _may_be_replaced(row)):
+            return rows[:number]
+    return rows
 
 
 def _due(session: Session, claimant: Claimant, limit: int) -> tuple[list[str], int]:
@@ -189,8 +192,6 @@ def _fits(row: Row, request: ClaimRequest) -> bool:
     attempts, most = row["attempts"], row["max_attempts"]
     if not (isinstance(attempts, int) and isinstance(most, int)):
         return False
-    if _may_be_replaced(row):
-        return False
     return attempts + 1 < most and request.fits(row)
 
 
@@ -199,18 +200,13 @@ def _take_several(
 ) -> list[Row]:
     ids = [request.first_id, *new_ids(len(rows) - 1)]
     chosen = dict(zip(ids, rows, strict=True))
-    taken = _row_numbers(chosen)
     who = {"worker_id": claimant.worker_id, "run": claimant.run}
-    is_done = session.open_and_claim(taken, len(rows), who)
+    is_done = session.open_and_claim(_row_numbers(chosen), who)
     who["now"] = session.now
     if not is_done:
         _open_the_others(session, chosen, who)
-        session.run("claim_rows", {**who, "taken": taken})
-    return [{**row, **_as_claimed(row, id_, who)} for id_, row in chosen.items()]
-
-
-def _open_executions(session: Session, chosen: dict[str, Row], who: Row) -> int:
-    return session.run("open_executions_of_rows", {**who, "taken": _row_numbers(chosen)})
+        session.run("claim_rows", {**who, "taken": json.dumps(_row_numbers(chosen))})
+    return _as_claimed(chosen, who)
 
 
 def _open_the_others(session: Session, chosen: dict[str, Row], who: Row) -> None:
@@ -220,19 +216,18 @@ def _open_the_others(session: Session, chosen: dict[str, Row], who: Row) -> None
         for id_, row in chosen.items()
         if session.run("supersede_others", {**who, "job_id": row["id"], "execution_id": id_})
     }
-    _open_executions(session, left, who)
+    session.run("open_executions_of_rows", {**who, "taken": json.dumps(_row_numbers(left))})
 
 
-def _row_numbers(chosen: dict[str, Row]) -> str:
-    return json.dumps({id_: row["row"] for id_, row in chosen.items()})
+def _row_numbers(chosen: dict[str, Row]) -> dict[str, int]:
+    return {id_: row["row"] for id_, row in chosen.items()}
 
 
-def _as_claimed(row: Row, execution_id: str, who: Row) -> Row:
-    return {
-        "status": "running",
-        "attempts": row["attempts"] + 1,
-        "started_at": who["now"],
-        "updated_at": who["now"],
-        "worker_id": who["worker_id"],
-        "execution_id": execution_id,
-    }
+def _as_claimed(chosen: dict[str, Row], who: Row) -> list[Row]:
+    now = who["now"]
+    same = {"started_at": now, "updated_at": now, "worker_id": who["worker_id"]}
+    same["status"] = "running"
+    return [
+        {**row, **same, "attempts": row["attempts"] + 1, "execution_id": id_}
+        for id_, row in chosen.items()
+    ]
