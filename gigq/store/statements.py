@@ -1,4 +1,7 @@
-"""Named statements: the `-- name:` sections of `sql/shared.sql` and of one dialect's files."""
+"""Named statements: the `-- name:` sections of `sql/shared.sql` and of one dialect's files.
+
+A name of `sql/parts.sql` in braces stands for that part.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,9 @@ _FILES = {
 def statements(dialect: str) -> Mapping[str, str]:
     """Return every statement of a dialect's store, by name."""
     found: dict[str, str] = {}
+    parts = read("parts")
     for file in _FILES[dialect]:
-        found |= read(file)
+        found |= {name: _with_parts(text, parts) for name, text in read(file).items()}
     if dialect == SQLITE:
         return {**found, "insert_job": insertion(found["insert_job"])}
     for name in ("insert_job", "insert_jobs", "copy_jobs"):
@@ -53,6 +57,12 @@ def read(file: str) -> dict[str, str]:
     """Return the statements of one file in `sql/`, by name, without comments."""
     text = (SQL / f"{file}.sql").read_text(encoding="utf-8")
     return dict(_sections(text))
+
+
+def _with_parts(statement: str, parts: Mapping[str, str]) -> str:
+    for name, text in parts.items():
+        statement = statement.replace(f"{{{name}}}", text)
+    return statement
 
 
 def _sections(text: str) -> Iterator[tuple[str, str]]:

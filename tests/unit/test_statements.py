@@ -7,7 +7,7 @@ import pytest
 from support.tree import modules
 
 import gigq.store
-from gigq.store.statements import read, statements
+from gigq.store.statements import SQL, read, statements
 
 PACKAGE = Path(gigq.store.__file__).parent
 
@@ -57,6 +57,15 @@ def test_every_template_is_used() -> None:
     source = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
 
     assert sorted(name for name in read("upgrade_templates") if f'"{name}"' not in source) == []
+
+
+def test_every_part_is_used_and_replaced() -> None:
+    source = "\n".join(path.read_text() for path in SQL.glob("*.sql"))
+    texts = [text for dialect in ("sqlite", "postgres") for text in statements(dialect).values()]
+
+    for name in read("parts"):
+        assert f"{{{name}}}" in source
+        assert not any(f"{{{name}}}" in text for text in texts)
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)

@@ -37,40 +37,10 @@ WITH heads AS MATERIALIZED (
     ) AS head
     ORDER BY head.priority DESC, head.created_at, head.id
 ),
-best AS MATERIALIZED (
-    SELECT free.rowid
-    FROM heads
-    CROSS JOIN LATERAL (
-        SELECT rowid FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
-            AND (expires_at IS NULL OR expires_at > gigq_now())
-            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
-        ORDER BY priority DESC, created_at, id
-        LIMIT 1
-        FOR UPDATE SKIP LOCKED
-    ) AS free
-    LIMIT 1
-)
-UPDATE jobs
-SET status = 'running', attempts = attempts + 1,
-    (started_at, updated_at) = (SELECT at, at FROM (SELECT gigq_now() AS at) AS claimed),
-    worker_id = :worker_id, execution_id = :execution_id,
-    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
-WHERE rowid = (SELECT rowid FROM best)
-RETURNING *, rowid AS row;
+{claim_from_heads};
 
 -- name: claim_from_every_queue
-WITH RECURSIVE named (queue) AS (
-    SELECT min(queue) FROM jobs
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT (
-        SELECT min(queue) FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
-    )
-    FROM named
-    WHERE named.queue IS NOT NULL
-),
+WITH RECURSIVE {named_queues},
 heads AS MATERIALIZED (
     SELECT named.queue
     FROM named
@@ -85,27 +55,7 @@ heads AS MATERIALIZED (
     WHERE named.queue NOT IN (SELECT value FROM json_each(:excluded))
     ORDER BY head.priority DESC, head.created_at, head.id
 ),
-best AS MATERIALIZED (
-    SELECT free.rowid
-    FROM heads
-    CROSS JOIN LATERAL (
-        SELECT rowid FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
-            AND (expires_at IS NULL OR expires_at > gigq_now())
-            AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
-        ORDER BY priority DESC, created_at, id
-        LIMIT 1
-        FOR UPDATE SKIP LOCKED
-    ) AS free
-    LIMIT 1
-)
-UPDATE jobs
-SET status = 'running', attempts = attempts + 1,
-    (started_at, updated_at) = (SELECT at, at FROM (SELECT gigq_now() AS at) AS claimed),
-    worker_id = :worker_id, execution_id = :execution_id,
-    due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
-WHERE rowid = (SELECT rowid FROM best)
-RETURNING *, rowid AS row;
+{claim_from_heads};
 
 -- Conditions and orders are such that the server uses a partial index for any statistics, and also when
 -- it plans without the values of the parameters. It would read all finished jobs otherwise.
@@ -139,17 +89,7 @@ FROM (
 ) AS found;
 
 -- name: due_in_every_queue
-WITH RECURSIVE named (queue) AS (
-    SELECT min(queue) FROM jobs
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT (
-        SELECT min(queue) FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
-    )
-    FROM named
-    WHERE named.queue IS NOT NULL
-),
+WITH RECURSIVE {named_queues},
 served AS MATERIALIZED (
     SELECT queue FROM named
     WHERE queue IS NOT NULL AND queue NOT IN (SELECT value FROM json_each(:excluded))

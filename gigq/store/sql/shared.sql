@@ -316,17 +316,7 @@ WHERE rowid = :row AND status IN ('pending', 'running');
 
 -- The same order for several jobs at once: they are read first, and then claimed row by row.
 -- name: queues_with_due_jobs
-WITH RECURSIVE named (queue) AS (
-    SELECT min(queue) FROM jobs
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT (
-        SELECT min(queue) FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
-    )
-    FROM named
-    WHERE named.queue IS NOT NULL
-)
+WITH RECURSIVE {named_queues}
 SELECT queue FROM named WHERE queue IS NOT NULL;
 
 -- The jobs, among some, that others wait for.

@@ -63,26 +63,14 @@ WHERE rowid = (
 )
 RETURNING *, rowid AS row;
 
--- The same for every queue with a due job but the excluded ones, by skipping from name to name in
--- the index: the cost grows with the number of queues, not with their length.
+-- The same for every queue with a due job but the excluded ones.
 -- name: claim_from_every_queue
 UPDATE jobs
 SET status = 'running', attempts = attempts + 1, started_at = :now, updated_at = :now,
     worker_id = :worker_id, execution_id = :execution_id,
     due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (
-    WITH RECURSIVE named (queue) AS (
-        SELECT min(queue) FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-        UNION ALL
-        SELECT (
-            SELECT min(queue) FROM jobs
-            WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-                AND queue > named.queue
-        )
-        FROM named
-        WHERE named.queue IS NOT NULL
-    )
+    WITH RECURSIVE {named_queues}
     SELECT best.rowid
     FROM named
     JOIN jobs AS best ON best.rowid = (
@@ -142,17 +130,7 @@ FROM (
 -- The names of the queues with due jobs, and the number of the jobs. A name that is no text, which
 -- foreign SQL may have written, cannot be in a JSON list: NULL stands for it.
 -- name: due_in_every_queue
-WITH RECURSIVE named (queue) AS (
-    SELECT min(queue) FROM jobs
-    WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-    UNION ALL
-    SELECT (
-        SELECT min(queue) FROM jobs
-        WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue > named.queue
-    )
-    FROM named
-    WHERE named.queue IS NOT NULL
-),
+WITH RECURSIVE {named_queues},
 served AS MATERIALIZED (
     SELECT queue FROM named
     WHERE queue IS NOT NULL AND queue NOT IN (SELECT value FROM json_each(:excluded))
