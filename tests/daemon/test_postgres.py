@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from support import jobs, stores
-from support.postgres_roles import role
+from support.postgres_roles import ALL_RIGHTS, role
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -59,9 +59,8 @@ def served(daemons: Callable[..., Daemon]) -> Iterator[tuple[Daemon, Server]]:
     daemon = daemons(start=False)
     address = daemon.address
     stores.begun_at(address)
-    rights = ("ALL ON ALL TABLES IN SCHEMA {schema}", "ALL ON ALL SEQUENCES IN SCHEMA {schema}")
     with (
-        role(address, *rights) as of_role,
+        role(address, *ALL_RIGHTS) as of_role,
         psycopg.connect(address, autocommit=True) as administrator,
     ):
         daemon.configure({"queue.database": of_role})

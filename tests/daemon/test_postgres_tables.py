@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from support import jobs, postgres, stores
-from support.postgres_roles import role
+from support.postgres_roles import ALL_RIGHTS, role
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -94,9 +94,8 @@ def test_a_search_path_without_the_tables_makes_it_degraded_until_it_is_correcte
     daemon = daemons(start=False)
     address = daemon.address
     stores.begun_at(address)
-    rights = ("ALL ON ALL TABLES IN SCHEMA {schema}", "ALL ON ALL SEQUENCES IN SCHEMA {schema}")
     with (
-        role(address, *rights) as of_role,
+        role(address, *ALL_RIGHTS) as of_role,
         psycopg.connect(address, autocommit=True) as administrator,
     ):
         (schema,) = administrator.execute("SELECT current_schema()").fetchone() or ("",)

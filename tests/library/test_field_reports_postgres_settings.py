@@ -12,10 +12,10 @@ import psycopg
 import pytest
 from support import postgres
 from support.postgres_roles import role as role_in_schema
-from support.postgres_workers import all_completed, jobs_named, working
+from support.postgres_workers import all_completed, jobs_named, troubles, working
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, Worker, events
+from gigq import Job, JobQueue, Worker
 from gigq.errors import StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
 from gigq.store.backend import backend_of
@@ -40,20 +40,6 @@ def administer(statement: str) -> None:
 def rows(statement: str, *values: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(postgres.server()) as connection:
         return connection.execute(statement, values).fetchall()
-
-
-@contextmanager
-def troubles() -> Iterator[list[str]]:
-    """The errors that workers wait out during the test."""
-    found: list[str] = []
-
-    def note(event: str, fields: dict[str, str]) -> None:
-        if event == events.STORE_UNAVAILABLE:
-            found.append(fields["error"])
-
-    end = events.subscribe(note)
-    yield found
-    end()
 
 
 @contextmanager

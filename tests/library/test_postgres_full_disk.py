@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from support import postgres
 from support.postgres_disk import SmallDisk
-from support.postgres_workers import all_completed, working
+from support.postgres_workers import all_completed, troubles, working
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, Worker, events
+from gigq import Job, JobQueue, Worker
 from gigq.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -40,15 +40,8 @@ def warm_up(queue: JobQueue) -> None:
 @pytest.fixture
 def problems() -> Iterator[list[str]]:
     """The errors that a worker waits out."""
-    found: list[str] = []
-
-    def note(name: str, fields: dict[str, Any]) -> None:
-        if name == events.STORE_UNAVAILABLE:
-            found.append(fields["error"])
-
-    end = events.subscribe(note)
-    yield found
-    end()
+    with troubles() as found:
+        yield found
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

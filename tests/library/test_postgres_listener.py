@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from support import postgres
+from support.jobs_to_run import nothing
 
 from gigq import Job, JobQueue
 from gigq.descriptors import wait_readable
-from gigq.model.ids import new_id
 from gigq.store.postgres import connections, notifications
 from gigq.store.postgres.notifications import DEBOUNCE, Listener, Notifier
 
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-
-
-def nothing() -> None:
-    pass
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
-        connections.close_connection(found)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from support import postgres
-from support.postgres_relay import Relay, relaying
+from support.postgres_relay import Relay, relaying_to
 from support.postgres_workers import jobs_named, runs
 from support.waiting import wait_until
 
@@ -46,10 +45,7 @@ def direct() -> Iterator[str]:
 
 @pytest.fixture
 def relay(direct: str) -> Iterator[Relay]:
-    folder = parse_qs(urlsplit(direct).query)["host"][0]
-    if not folder.startswith("/"):
-        pytest.skip("the server of this run has no socket")
-    with relaying(Path(folder)) as found:
+    with relaying_to(direct) as found:
         yield found
 
 

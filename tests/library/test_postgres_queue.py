@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from support import postgres
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Retry, Worker, Workflow, task
 from gigq.errors import StoreUnavailable
 from gigq.model import clock
-from gigq.model.ids import new_id
 from gigq.store.postgres import connections
 
 if TYPE_CHECKING:
@@ -42,12 +40,6 @@ def total(parent_results: dict[str, int]) -> int:
 
 def fail() -> None:
     raise ValueError("no")
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
 
 
 @pytest.fixture

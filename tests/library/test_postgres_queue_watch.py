@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -10,13 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 from support import postgres
-from support.postgres_relay import Relay, relaying
+from support.jobs_to_run import nothing
+from support.postgres_relay import Relay, relaying_to
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue
 from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable
-from gigq.model.ids import new_id
 from gigq.store.backend import backend_of
 from gigq.store.postgres import notifications
 from gigq.store.postgres.connections import new_connection
@@ -24,16 +23,6 @@ from gigq.store.postgres.notifications import QueueWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-def nothing() -> None:
-    pass
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
 
 
 @pytest.fixture
@@ -44,10 +33,7 @@ def queue(address: str) -> Iterator[JobQueue]:
 
 @pytest.fixture
 def relay(address: str) -> Iterator[Relay]:
-    folder = parse_qs(urlsplit(address).query)["host"][0]
-    if not folder.startswith("/"):
-        pytest.skip("the server of this run has no socket")
-    with relaying(Path(folder)) as found:
+    with relaying_to(address) as found:
         yield found
 
 

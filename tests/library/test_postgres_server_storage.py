@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from support import postgres
 from support.ledger import stored, taken
 from support.waiting import wait_until
 
 from gigq.errors import NoQueue
 from gigq.model import clock
-from gigq.model.ids import new_id
 from gigqd.ipc.json_socket import JsonSocket
 from gigqd.recorder import server_storage
 from gigqd.recorder.server_storage import ServerStorage
@@ -33,12 +31,6 @@ class Passing:
     def __call__(self) -> float:
         self.now += 0.01
         return self.now
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
 
 
 @pytest.fixture

@@ -9,11 +9,9 @@ import psycopg
 import psycopg2
 import pytest
 from psycopg.rows import dict_row
-from support import postgres
 
 from gigq import Job, JobQueue, JobStatus, Worker
 from gigq.errors import UnsupportedStore
-from gigq.model.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +38,6 @@ def enter_a_block() -> None:
     """A job that enters a block of psycopg, which only its end or that of the connection ends."""
     _blocks.append(_connections[-1].transaction())
     _blocks[-1].__enter__()
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
 
 
 @pytest.fixture

@@ -11,10 +11,17 @@ import psycopg
 import pytest
 from support import postgres
 from support.free_port import free_port
-from support.postgres_workers import all_completed, jobs_named, repeatedly, runs, working
+from support.postgres_workers import (
+    all_completed,
+    jobs_named,
+    repeatedly,
+    runs,
+    troubles,
+    working,
+)
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, Worker, events
+from gigq import Job, JobQueue, Worker
 from gigq.errors import StoreLocked, StoreUnavailable
 from gigq.model.ids import new_id
 from gigq.store.database import Database
@@ -56,15 +63,8 @@ def queue(address: str) -> Iterator[JobQueue]:
 @pytest.fixture
 def problems() -> Iterator[list[str]]:
     """The errors that workers wait out during the test."""
-    found: list[str] = []
-
-    def note(name: str, fields: dict[str, Any]) -> None:
-        if name == events.STORE_UNAVAILABLE:
-            found.append(fields["error"])
-
-    end = events.subscribe(note)
-    yield found
-    end()
+    with troubles() as found:
+        yield found
 
 
 def fast_restart(server: OwnServer) -> None:

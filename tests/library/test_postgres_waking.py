@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from support import postgres
+from support.jobs_to_run import nothing
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Worker
@@ -34,10 +35,6 @@ _waits: list[bool] = []
 _waits_before_job: list[int] = []
 
 
-def nothing() -> None:
-    pass
-
-
 def note_waits() -> None:
     """A job that notes the number of waits until it was started."""
     _waits_before_job.append(len(_waits))
@@ -49,13 +46,6 @@ def hold_a_transaction(address: str) -> None:
     with connection.transaction():
         connection.execute("SELECT 1")
         assert _let_go.wait(60)
-
-
-@pytest.fixture
-def address() -> Iterator[str]:
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
-        yield found
-        connections.close_connection(found)
 
 
 @pytest.fixture

@@ -11,6 +11,9 @@ import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,6 +158,16 @@ def relaying(server: Path) -> Iterator[Relay]:
     finally:
         relay.close()
         shutil.rmtree(folder)
+
+
+@contextmanager
+def relaying_to(address: str) -> Iterator[Relay]:
+    """A relay to the server of an address; the test is skipped where it has no socket."""
+    folder = parse_qs(urlsplit(address).query)["host"][0]
+    if not folder.startswith("/"):
+        pytest.skip("the server of this run has no socket")
+    with relaying(Path(folder)) as found:
+        yield found
 
 
 def _statement(kind: bytes, body: bytes, prepared: dict[bytes, bytes]) -> bytes:

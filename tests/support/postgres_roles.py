@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+ALL_RIGHTS = ("ALL ON ALL TABLES IN SCHEMA {schema}", "ALL ON ALL SEQUENCES IN SCHEMA {schema}")
+"""The rights of a daemon that creates no tables."""
+
+
 @contextmanager
 def role(address: str, *grants: str) -> Iterator[str]:
     """The address of the same schema for a role that may only enter it.

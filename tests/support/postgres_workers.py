@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from support.waiting import wait_until
 
-from gigq import Job, JobQueue, Worker
+from gigq import Job, JobQueue, Worker, events
 from gigq.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -48,6 +48,22 @@ def working(address: str, number: int = 2) -> Iterator[list[Worker]]:
             worker.stop()
         for thread in threads:
             thread.join()
+
+
+@contextmanager
+def troubles() -> Iterator[list[str]]:
+    """The errors that workers wait out in the block."""
+    found: list[str] = []
+
+    def note(event: str, fields: dict[str, str]) -> None:
+        if event == events.STORE_UNAVAILABLE:
+            found.append(fields["error"])
+
+    end = events.subscribe(note)
+    try:
+        yield found
+    finally:
+        end()
 
 
 def repeatedly(call: Callable[[], object]) -> None:
