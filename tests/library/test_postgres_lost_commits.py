@@ -15,6 +15,7 @@ from support.postgres_workers import jobs_named, runs
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Worker, events
+from gigq.descriptors import wait_readable
 from gigq.errors import StoreUnavailable
 from gigq.execution.exchanges import Exchanges
 from gigq.execution.plain_worker_rescue import take_back
@@ -292,6 +293,19 @@ def test_an_outcome_is_recorded_once_although_claims_come_between(
     assert worker._claim_job() is None
     assert not worker.process_one()
     assert superseded.count("job.completed") == 1
+
+
+def test_a_session_that_the_server_has_ended_is_not_used_although_its_connection_is_open(
+    relay: Relay, direct: str, queue: JobQueue
+) -> None:
+    connection = queue._get_connection()
+    relay.keeps_open = True
+    with psycopg.connect(direct) as administrator:
+        administrator.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    assert wait_readable([connection.fileno()], 60)
+
+    queue.submit(Job("job", fail, {"name": "a"}))
+    assert queue.stats()["pending"] == 1
 
 
 def test_a_release_may_be_repeated(

@@ -30,6 +30,7 @@ class Relay:
         folder: the folder of its socket, for the `host` of an address.
         is_silent: True to keep the answers of the server from the clients.
         hides_process: True to give clients another process number than the server's, as poolers do.
+        keeps_open: True to leave a client's connection open when the server has ended its own.
         cuts: the number of connections that it has cut at a statement.
     """
 
@@ -37,6 +38,7 @@ class Relay:
         self.folder = folder
         self.is_silent = False
         self.hides_process = False
+        self.keeps_open = False
         self.cuts = 0
         self._server = str(server / _SOCKET)
         self._pattern: re.Pattern[bytes] | None = None
@@ -100,7 +102,12 @@ class Relay:
     def _to_client(self, link: _Link) -> None:
         with _closing(link):
             while True:
-                kind, body = _message(link.server)
+                try:
+                    kind, body = _message(link.server)
+                except EOFError:
+                    if self.keeps_open:
+                        link.ended.wait()
+                    raise
                 if link.is_to_be_cut:
                     if kind == _READY:
                         return  # the server has run the statement
@@ -129,12 +136,14 @@ class _Link:
         self.client = client
         self.server = server
         self.is_to_be_cut = False
+        self.ended = threading.Event()
         self._threads = [threading.Thread(target=pump, args=(self,)) for pump in pumps]
         for thread in self._threads:
             thread.start()
 
     def cut(self) -> None:
         """End both connections."""
+        self.ended.set()
         for one in (self.client, self.server):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)

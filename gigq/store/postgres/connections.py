@@ -16,7 +16,7 @@ from gigq.store.postgres.errors import is_from_driver, translated
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from psycopg import Connection
+    from gigq.store.postgres.queue_connection import QueueConnection
 
 QUEUE, WORKER, DAEMON = "gigq", "gigq worker", "gigq daemon"
 """The names under which the server lists connections: of a queue, a plain worker and a daemon."""
@@ -32,7 +32,7 @@ _OPTIONS = {
 _ACTIVE = 1
 
 
-def open_connection(address: str, role: str = QUEUE) -> Connection[Any]:
+def open_connection(address: str, role: str = QUEUE) -> QueueConnection:
     """Return this thread's connection; open one if there is none, or it was lost.
 
     Args:
@@ -52,7 +52,7 @@ def open_connection(address: str, role: str = QUEUE) -> Connection[Any]:
     return connection
 
 
-def held_connection(address: str) -> Connection[Any] | None:
+def held_connection(address: str) -> QueueConnection | None:
     """Return this thread's connection as it is; None if there is none."""
     return _threads.of(address)
 
@@ -90,7 +90,7 @@ def close_connections(address: str) -> None:
         close_connection(direct)
 
 
-def _is_open(connection: Connection[Any]) -> bool:
+def _is_open(connection: QueueConnection) -> bool:
     """Return False for a connection that the server has closed, as when it was restarted.
 
     Without this look, which costs a microsecond, the next statement would fail. An exception that a
@@ -99,9 +99,12 @@ def _is_open(connection: Connection[Any]) -> bool:
     if connection.pgconn.transaction_status == _ACTIVE:
         connection.close()
     try:
-        # The input is a notification, or an error message and then the end.
+        # The input is a notification, or an error message and then the end, which may come later.
         while not connection.closed and wait_readable([connection.fileno()], 0):
             connection.pgconn.consume_input()
+            connection.pgconn.is_busy()  # reads the message
+            if connection.is_ended:
+                connection.close()
     except Exception as error:
         if not is_from_driver(error):
             raise
@@ -125,7 +128,7 @@ def driver() -> ModuleType:
     return psycopg
 
 
-def new_connection(address: str, role: str = QUEUE) -> Connection[Any]:
+def new_connection(address: str, role: str = QUEUE) -> QueueConnection:
     """Open a connection that the caller closes.
 
     Raises:
@@ -161,19 +164,19 @@ class _Threads(threading.local):
     def __init__(self) -> None:
         self._held = _Held()
 
-    def of(self, address: str) -> Connection[Any] | None:
+    def of(self, address: str) -> QueueConnection | None:
         if self._held.is_inherited:
             self._held = _Held()
         return self._held.get(address)
 
-    def keep(self, address: str, connection: Connection[Any]) -> None:
+    def keep(self, address: str, connection: QueueConnection) -> None:
         self._held[address] = connection
 
     def forget(self, address: str) -> None:
         del self._held[address]
 
 
-class _Held(dict[str, "Connection[Any]"]):
+class _Held(dict[str, "QueueConnection"]):
     """The connections of one thread, by address. They are closed when the thread has ended."""
 
     def __init__(self) -> None:
@@ -193,5 +196,5 @@ class _Held(dict[str, "Connection[Any]"]):
             connection.close()
 
 
-_inherited: list[Connection[Any]] = []
+_inherited: list[QueueConnection] = []
 _threads = _Threads()

@@ -13,6 +13,8 @@ from gigq.store.dialect import POSTGRES
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
+    from psycopg.errors import Diagnostic
+
     from gigq.store.postgres.address import Address
 
 
@@ -34,12 +36,14 @@ class QueueConnection(Connection[Any]):
             transaction may be on another session of the server; elsewhere there are none.
         was_used: True when code of the application has made a cursor since the last `restore`. It
             may have changed settings of the session.
+        is_ended: True when the server has said that it ends the session.
     """
 
     schema: str | None = None
     direct: str | None = None
     set_up: tuple[str, ...] = ()
     was_used: bool = False
+    is_ended: bool = False
 
     _server: str = ""
 
@@ -47,6 +51,7 @@ class QueueConnection(Connection[Any]):
         """Make the settings that the address asks for."""
         self.schema, self.direct, self._server = address.schema, address.direct, address.server
         self.cursor_factory = CursorOfApplication
+        self.add_notice_handler(self._note_end)
         if address.is_pooled or address.server in _noted_poolers:
             self._set_up_transactions()
             return
@@ -57,6 +62,9 @@ class QueueConnection(Connection[Any]):
         # running it. psycopg prepares at the sixth use otherwise.
         self.prepare_threshold = 1
         self._run(self._settings())
+
+    def _note_end(self, message: Diagnostic) -> None:
+        self.is_ended = self.is_ended or message.severity_nonlocalized == _FATAL
 
     def restore(self) -> None:
         """Give the session the settings again that it had before code of the application ran."""
@@ -97,6 +105,7 @@ class QueueConnection(Connection[Any]):
 
 
 _BYTES_OF_NUMBER = 6
+_FATAL = "FATAL"
 _DECLARE = (
     "set pooler = true in [queue], or add pooler=true to the address: a pooler gives each "
     "transaction another session of the server, and gigq has stopped to prepare statements"
