@@ -113,6 +113,6 @@ def test_it_is_woken_for_its_own_queues(
 def test_a_notifier_keeps_no_locks_but_its_last(address: str) -> None:
     connection, notifier = connections.open_connection(address), Notifier()
     for number in range(5):
-        notifier.notify(connection, [f"queue-{number}"])
+        notifier.notify(lambda: connection, [f"queue-{number}"])
 
     assert connection.execute(_LOCKS).fetchone() == (1,)

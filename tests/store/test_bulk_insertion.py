@@ -38,6 +38,7 @@ def many(**columns: Any) -> list[dict[str, Any]]:
     [
         {},
         {"name": HOSTILE, "description": HOSTILE, "params": HOSTILE, "queue": HOSTILE},
+        *({"description": f"a{special}N"} for special in "\\\t\n\r"),
         {"description": "", "function_file": None, "workflow": ""},
         {"timeout": None, "crash_limit": None, "memory_limit": 2**40, "priority": -5},
         {"timeout": 0.1, "retry_delay": 1e-6, "max_attempts": 7, "on_parent_failure": "wait"},

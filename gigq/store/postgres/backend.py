@@ -78,7 +78,7 @@ class PostgresBackend:
         """Wake idle workers for jobs that became due."""
         if due and connections.has_notifications(self.path):
             with suppress(StoreError):  # polling goes on
-                self._notifier.notify(self.connection(), due)
+                self._notifier.notify(self.connection, due)
 
     def notify_alike(self, queues: Iterable[str] | None) -> None:
         """Do nothing: a notification wakes all workers that serve the queue."""

@@ -31,6 +31,8 @@ _USUAL_PORT = "5432"
 
 def is_psycopg2(connection: Any) -> bool:
     """Return True for a connection of psycopg2, also of a subclass in another module."""
+    if _is_own(connection):
+        return False
     return any(kind.__module__.startswith("psycopg2") for kind in type(connection).__mro__)
 
 
@@ -50,7 +52,9 @@ def cursor_of(connection: Any) -> Any:
 
 def in_transaction(connection: Any) -> bool:
     """Return True inside a transaction, also a failed one."""
-    return int(connection.info.transaction_status) != _IDLE and not connection.closed
+    # The `info` of psycopg makes two objects for it, and workers ask after each job.
+    known = connection.info if is_psycopg2(connection) else connection.pgconn
+    return int(known.transaction_status) != _IDLE and not connection.closed
 
 
 def set_up_of(connection: Any) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class Notifier:
         self._sent: dict[str, float] = {}
         self._locks: WeakKeyDictionary[Any, Row] = WeakKeyDictionary()
 
-    def notify(self, connection: Any, due: Iterable[str]) -> None:
+    def notify(self, connect: Callable[[], Any], due: Iterable[str]) -> None:
         """Inform idle workers that jobs became due in these queues, unless that was just done."""
         now = time.monotonic()
         queues = [queue for queue in due if now - self._sent.get(queue, -1.0) >= DEBOUNCE]
@@ -64,6 +64,7 @@ class Notifier:
         self._sent = {queue: at for queue, at in self._sent.items() if now - at < DEBOUNCE}
         self._sent.update(dict.fromkeys(queues, now))
         names = [_EVERY_QUEUE] if len(queues) > _MOST_QUEUES else queues
+        connection = connect()
         # Polling goes on.
         with suppress(StoreError), drivers.store_errors(connection):
             self._send(connection, names)

@@ -68,7 +68,8 @@ class PostgresSession(Session):
         rows = list(rows)
         if len(rows) == 1:
             row = dict(zip(JobRow._fields, map(to_text, rows[0]), strict=True))
-            return frozenset() if self.one("insert_job", row) else frozenset((rows[0][_ID],))
+            self._cursor.execute(self._sql["insert_job"], row)
+            return frozenset() if self._cursor.rowcount else frozenset((rows[0][_ID],))
         if is_worthwhile(self.connection, rows):
             self.read_time()
             if copy_jobs(self._cursor, self._sql["copy_jobs"], rows, self.now):

@@ -1,7 +1,7 @@
 -- Statements that differ from those of SQLite, each with the reason.
 
 -- name: insert_job
-INSERT INTO jobs ({columns}, linked) VALUES ({named}, 1) ON CONFLICT (id) DO NOTHING RETURNING id;
+INSERT INTO jobs ({columns}, linked) VALUES ({named}, 1) ON CONFLICT (id) DO NOTHING;
 
 -- Each parameter is one column of all rows, as texts: one statement for any number of jobs.
 -- name: insert_jobs
