@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.job_row import insertion, postgres_insertion
-from gigq.store.statement_text import for_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +35,8 @@ def statements(dialect: str) -> Mapping[str, str]:
         found |= {name: _with_parts(text, parts) for name, text in read(file).items()}
     if dialect == SQLITE:
         return {**found, "insert_job": insertion(found["insert_job"])}
+    from gigq.store.statement_text import for_postgres
+
     for name in ("insert_job", "insert_jobs", "copy_jobs"):
         found[name] = postgres_insertion(found[name])
     return {name: for_postgres(statement) for name, statement in found.items()}
@@ -46,6 +47,8 @@ def read_only_statements(dialect: str = SQLITE) -> Mapping[str, str]:
     """Return the read-only queries for inspection and the statements of the store, by name."""
     if dialect == SQLITE:
         return {**statements(dialect), **read("read_only")}
+    from gigq.store.statement_text import for_postgres
+
     added = {**read("read_only"), **read("server")}
     return {
         **statements(dialect),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigqd.recorder.file_storage import FileStorage
-from gigqd.recorder.server_storage import ServerStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,5 +29,7 @@ def storage_of(
         durable = config.queue.durability == "full"
         path = str(config.database_file)
         return FileStorage(path, json_socket, heartbeat, durable=durable, is_there=is_there)
+    from gigqd.recorder.server_storage import ServerStorage
+
     address, place = config.queue.database, str(config.place)
     return ServerStorage(address, place, json_socket, is_there=is_there)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigq.store.backend import FileBackend
-from gigq.store.postgres.backend import DaemonBackend
 
 if TYPE_CHECKING:
+    from gigq.store.postgres.backend import DaemonBackend
     from gigqd.config import Config
 
 
@@ -15,4 +15,6 @@ def backend_of(config: Config) -> FileBackend | DaemonBackend:
     """Return the access to the database of a configuration."""
     if config.database_file:
         return FileBackend(config.database_file)
+    from gigq.store.postgres.backend import DaemonBackend
+
     return DaemonBackend(config.queue.database, str(config.place))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import pkgutil
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
-from gigq.store import migrate, postgres
+from gigq.store import migrate
 from gigq.store.database import transactions_of
 from gigq.store.dialect import POSTGRES, SQLITE
-from gigq.store.postgres.connections import driver
 from gigq.store.sqlite.file.filesystem import refuse_network
 from gigq.store.statements import statements
 
@@ -31,12 +29,18 @@ def preload(config: Config) -> None:
     migrate.latest(dialect)
     with suppress(UnsupportedStore):  # the recorder reports it
         if dialect == POSTGRES:
-            driver()
             _load_modules_of_postgres()
         refuse_network(str(config.place))
 
 
 def _load_modules_of_postgres() -> None:
+    import pkgutil
+
+    from gigq.store import postgres
+    from gigq.store.postgres.connections import driver
+
+    driver()
     import_module("gigq.store.online_migration")
+    import_module("gigqd.recorder.server_storage")
     for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}."):
         import_module(module.name)

@@ -46,6 +46,12 @@ def environment(ledger: str, job: str, names: list[str]) -> dict[str, Any]:
         return {"cwd": str(Path.cwd()), "pid": os.getpid(), "uid": os.getuid(), "env": variables}
 
 
+def loaded_modules(ledger: str, job: str) -> list[str]:
+    """Return the names of the modules that the worker has loaded."""
+    with noted(ledger, job):
+        return [*sys.modules]
+
+
 def limit_file_size(ledger: str, job: str, hard: bool = False) -> None:
     """Let no file of this process grow any more, for good where it is `hard`."""
     with noted(ledger, job):
