@@ -119,7 +119,7 @@ class WorkerRole:
         self._output = Output(context, pool.keep_output)
         self._reserved = ReservedDescriptors()
         self._own = OwnDescriptors()
-        leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks)
+        leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks, self._own.number_after_job)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._functions = FunctionFinder(leak_check)
         self._interrupter.release = ClaimRelease(self._runner, self._backend, reports).release

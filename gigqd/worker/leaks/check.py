@@ -11,7 +11,7 @@ from gigqd.worker.leaks.import_watch import ContextWatch, watch_imports
 from gigqd.worker.leaks.process_settings import merged, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from gigqd.worker.leaks.process_settings import Setting
     from gigqd.worker.signal_wakeup import SignalWakeup
@@ -48,13 +48,20 @@ class LeakCheck:
     Args:
         signal_wakeup: the worker's own signal handlers.
         allowed: the kinds that jobs may leak; they are neither restored nor compared.
+        descriptors_after_job: returns the number of open descriptors after the job, if the worker
+            has looked at it already, or 0.
     """
 
-    def __init__(self, signal_wakeup: SignalWakeup, allowed: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        signal_wakeup: SignalWakeup,
+        allowed: Collection[str] = (),
+        descriptors_after_job: Callable[[], int] = int,
+    ) -> None:
         self._settings = [one for one in settings(signal_wakeup) if one.kind not in allowed]
         self._reads = [setting.read for setting in self._settings]
         self._reads_in_job = [one.read_in_job or one.read for one in self._settings]
-        held = (Threads(), Children(), Descriptors())
+        held = (Threads(), Children(), Descriptors(descriptors_after_job))
         self._resources: list[Any] = [one for one in held if one.kind not in allowed]
         self._changed = [resource.has_changed for resource in self._resources]
         self._context = ContextWatch()

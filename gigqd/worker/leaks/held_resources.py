@@ -15,7 +15,7 @@ from gigqd.linux import syscalls
 from gigqd.worker.leaks.growth import GrowthCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _SPARE_THREADS = 16
 _SPARE_DESCRIPTORS = 32
@@ -91,11 +91,16 @@ class Threads:
 
 
 class Descriptors:
-    """The open descriptors of this process, whose number must not grow with each job."""
+    """The open descriptors of this process, whose number must not grow with each job.
+
+    Args:
+        number_after_job: returns the number after the job if it is known, or 0.
+    """
 
     kind = "descriptors"
 
-    def __init__(self) -> None:
+    def __init__(self, number_after_job: Callable[[], int]) -> None:
+        self._number_after_job = number_after_job
         self._folder = os.open("/proc/self/fd", os.O_PATH | os.O_CLOEXEC)
         self._growth = GrowthCheck(_SPARE_DESCRIPTORS)
         self.accept()
@@ -110,7 +115,7 @@ class Descriptors:
 
     def has_changed(self) -> bool:
         """Return True when `left` must be called."""
-        return self.count() > self._growth.highest
+        return (self._number_after_job() or self.count()) > self._growth.highest
 
     def left(self) -> list[str]:
         """Describe the leaked descriptors."""
