@@ -48,6 +48,9 @@ def prepare() -> None:
 
 def stop() -> None:
     """Stop the server of this run, and those of runs that were killed."""
+    if _administrator.cache_info().currsize:
+        _administrator().close()
+        _administrator.cache_clear()
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX).partition("-")[0]
         owner = int(number) if number.isdecimal() else 1  # not of a run like this one
