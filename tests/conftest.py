@@ -15,6 +15,9 @@ from gigq.model import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+_ONLY_DOCS = "\npytestmark = pytest.mark.docs\n"
 
 # `make soak` asks for the other profile, with many more examples.
 settings.register_profile("quick", max_examples=20, deadline=None)
@@ -43,6 +46,13 @@ def pytest_sessionstart() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module whose tests are all left out: those of documents read every source."""
+    if "not docs" not in config.option.markexpr or collection_path.suffix != ".py":
+        return None
+    return True if _ONLY_DOCS in collection_path.read_text(encoding="utf-8") else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
