@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.execution import attempt, plain_worker_rescue
+from gigq.execution import attempt, plain_lease, plain_worker_rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
 from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.job_context import PlainJobContext
@@ -145,6 +145,7 @@ class Worker:
         finally:
             self._stop_notice = None
             stop_notice.close()
+            plain_lease.end(self.backend)
 
     def stop(self) -> None:
         """Make `start` return after the current job. Any thread may call it."""
@@ -271,9 +272,8 @@ class Worker:
 
     def _setup_thread_state(self, thread_index: int = 0) -> None:
         """Start this thread anew, with its own worker id when there are several."""
-        several = self.concurrency > 1
-        worker_id = f"{self.worker_id}-{thread_index}" if several else self.worker_id
-        self._threads.runner = self._new_runner(worker_id)
+        number = f"-{thread_index}" if self.concurrency > 1 else ""
+        self._threads.runner = self._new_runner(self.worker_id + number)
 
     def _new_runner(self, worker_id: str) -> Runner:
         store, given = self._store, self._callbacks
@@ -287,7 +287,8 @@ class Worker:
             self._claim_job if self._overrides("_claim_job") else None,
             self._complete_job if self._overrides("_complete_job") else None,
         )
-        return Runner(worker_id, store, self._settings, callbacks, overrides)
+        guarded = plain_lease.guarded(self.backend, callbacks)
+        return Runner(worker_id, store, self._settings, guarded, overrides)
 
     @property
     def _runner(self) -> Runner:
@@ -300,9 +301,8 @@ class Worker:
 
     @property
     def _settings(self) -> Settings:
-        return Settings(
-            self.queues, self.allow, self.max_result_size, self.hooks, self.most_at_once
-        )
+        limits = self.max_result_size, self.hooks, self.most_at_once
+        return Settings(self.queues, self.allow, *limits)
 
     @property
     def _store(self) -> StoreHandle:
@@ -314,6 +314,7 @@ class Worker:
                 held=self._get_connection if self._overrides("_get_connection") else None,
                 lock_timeout=lambda: self.lock_timeout,
                 durable=self.durable,
+                run=plain_lease.run_of(self.backend),
             )
         return self._opened
 

@@ -35,7 +35,14 @@ _KEYS = (*_SETTABLE, "environment")
 TABLES = ("daemon", "queue", "retention", "retry", "code", "log", "security", "pools")
 """Every table of the file."""
 
-KEYS_OF_QUEUE = ("database", *KEYS_OF_ADDRESS, "lock_timeout", "durability", "max_result_size")
+KEYS_OF_QUEUE = (
+    "database",
+    *KEYS_OF_ADDRESS,
+    "lease",
+    "lock_timeout",
+    "durability",
+    "max_result_size",
+)
 """Every key of the table `[queue]`."""
 
 

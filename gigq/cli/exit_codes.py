@@ -28,6 +28,10 @@ BAD_INSTALLATION = 72
 OUTPUT = 74
 """The answer or the backup could not be written, for example because the disk is full."""
 
+LEASE_NOT_RENEWED = 75
+"""`gigq worker`: it ran a job and could not renew its lease, since the server could not be reached;
+other hosts run the job again."""
+
 NO_PERMISSION = 77
 """This account, or its role on the server, may not use the database; or this account may not use
 the folder of the backup, or the daemon."""

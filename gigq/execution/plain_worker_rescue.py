@@ -43,8 +43,9 @@ def lost(db: Database, backend: Backend) -> list[Settled]:
     # Without a run there is no process that could be dead.
     named = [row for row in settle_and_claim.open_executions(db) if row["run"] is not None]
     plain = [row for row in named if is_of_plain_worker(row["run"])]
-    dead = [row for row in plain if not backend.is_alive(row["run"])]
-    return [done for row in dead if (done := _settle(db, row, _result_of_lost(row)))]
+    ended = backend.ended_leases(db, (row["run"] for row in plain))
+    dead = [row for row in plain if row["run"] in ended or not backend.is_alive(row["run"])]
+    return [done for row in dead if (done := _settle(db, row, _result_of_lost(row), ended))]
 
 
 def overdue(db: Database) -> list[Settled]:
@@ -70,8 +71,14 @@ def _result_of_overdue(row: dict[str, Any]) -> ExecutionResult:
     return ExecutionResult(JobStatus.TIMEOUT, error=overrun(row["timeout"]), cause=Cause.TIMEOUT)
 
 
-def _settle(db: Database, row: dict[str, Any], result: ExecutionResult) -> Settled | None:
-    done = settle_and_claim.settle(db, row["execution_id"], result)
+def _settle(
+    db: Database,
+    row: dict[str, Any],
+    result: ExecutionResult,
+    ended_leases: frozenset[str] = frozenset(),
+) -> Settled | None:
+    leased = row["run"] if row["run"] in ended_leases else None
+    done = settle_and_claim.settle(db, row["execution_id"], result, leased)
     if done is not None:
         events.emit(
             events.JOB_RESCUED,

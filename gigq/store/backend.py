@@ -45,7 +45,11 @@ class FileBackend:
 
     Attributes:
         path: the file; None for a database in memory.
+        lease: the length of a process's lease in seconds; None where none is needed, and 0 where
+            none can be renewed.
     """
+
+    lease: float | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
@@ -74,6 +78,14 @@ class FileBackend:
         """Return True while the process that holds `run` lives."""
         return run_locks.is_alive(self.path, run)
 
+    def sees(self, run: str) -> bool:  # noqa: ARG002 - as on a server
+        """Return True: all processes that use a file are on one host."""
+        return True
+
+    def ended_leases(self, db: Database, runs: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as on a server
+        """Return no run: a file has no leases."""
+        return frozenset()
+
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""
         wakeup.notify(self.path, due)
@@ -98,6 +110,7 @@ class MemoryBackend:
     """
 
     path = None
+    lease: float | None = None
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -138,6 +151,12 @@ class MemoryBackend:
     def is_alive(self, run: str) -> bool:  # noqa: ARG002 - as for a file
         """Return True: there is no other process."""
         return True
+
+    sees = is_alive
+
+    def ended_leases(self, db: Database, runs: Iterable[str]) -> frozenset[str]:  # noqa: ARG002 - as on a server
+        """Return no run: memory has no leases."""
+        return frozenset()
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Do nothing: workers poll."""
@@ -199,7 +218,8 @@ class StoreHandle:
         begin: the databases in which the tables of a queue may be created.
         lock_timeout: seconds to wait for a locked database, or a function that returns them.
         durable: True when every commit must survive a power cut.
-        run: the run that the worker's executions name; None for that of this process.
+        run: the run that the worker's executions name, or a function that returns it for a claim;
+            None for that of this process.
     """
 
     def __init__(
@@ -211,7 +231,7 @@ class StoreHandle:
         begin: migrate.Begin = migrate.Begin.EMPTY,
         lock_timeout: float | Callable[[], float] = LOCK_TIMEOUT,
         durable: bool = False,
-        run: str | None = None,
+        run: str | Callable[[], str] | None = None,
     ) -> None:
         self.backend = backend
         self.connect = connect or backend.connection
@@ -224,7 +244,8 @@ class StoreHandle:
     @property
     def run(self) -> str:
         """The run whose lock shows other processes that the worker is alive."""
-        return self._run or self.backend.run()
+        run = self._run or self.backend.run
+        return run() if callable(run) else run
 
     @cached_property
     def database(self) -> Database:

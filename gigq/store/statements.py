@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
 _FILES = {
-    SQLITE: ("shared", "listing", "unconfirmed", "sqlite", "upgrade"),
+    SQLITE: ("shared", "listing", "processes", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
-        *("shared", "listing", "unconfirmed", "notifications", "postgres_session", "postgres"),
-        *("postgres_claims", "postgres_batches", "migration_script"),
+        *("shared", "listing", "processes", "unconfirmed", "notifications", "postgres_session"),
+        *("postgres", "postgres_claims", "postgres_batches", "migration_script"),
     ),
 }
 

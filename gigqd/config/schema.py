@@ -165,6 +165,7 @@ class QueueConfig(Table):
     schema: str | None = key("", optional(text(expected="a name", name="name"), ""), RESTART, "Schema of the queue in a PostgreSQL database; by default that of the connection, usually `public`.")
     pooler: bool = key(False, FLAG, RESTART, "Says that `database` is the address of a connection pooler in transaction mode, such as PgBouncer.")
     direct_address: str | None = key("", optional(text(expected="an address", name="address"), ""), RESTART, "With `pooler`, the address of the server itself, or its `HOST:PORT`, for notifications and migrations.")
+    lease: float = key("30s", duration(3, 600), RESTART, "With a PostgreSQL database, the time after which other hosts run the jobs of a daemon that they no longer see; it ends its own jobs before that.")
     lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
     durability: str = key("normal", choice("normal", "full"), RECYCLE, 'Effect of a power cut: with "normal" the last outcomes may be lost, and their jobs run again; with "full" nothing is lost, and each transaction needs an fsync.')
     max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger result fails for good.")

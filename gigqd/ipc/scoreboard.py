@@ -15,12 +15,17 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from gigq.model.cause import Cause
+from gigq.model.lease import Lease
 
 _COUNT = struct.Struct("<Q")
 _REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
 _NUMBERS = 8  # fields of a report between the activity and its texts
 _ORDERS = struct.Struct("<7Q")
 _CELLS_USED = struct.Struct("<Q")
+_LEASE = struct.Struct("<Q")
+_LEASE_AT = _CELLS_USED.size
+_LEASE_BITS = 48
+_MILLISECONDS = 1000.0
 _CAUSES = (None, *Cause)
 _CAUSE_BITS = 8
 _CELL_BYTES = 1024
@@ -179,6 +184,16 @@ class Cell:
         number: int = _ORDERS.unpack_from(self._memory, self._orders_at)[6]
         return number
 
+    @property
+    def lease(self) -> Lease:
+        """Return the daemon's lease, which the recorder renews; the same for every child."""
+        return _lease_in(self._memory)
+
+    def write_lease(self, lease: Lease) -> None:
+        """Publish the daemon's lease; its number and its end share a word, as the last orders."""
+        word = (lease.number << _LEASE_BITS) + int(lease.ends * _MILLISECONDS)
+        self._memory[_LEASE_AT : _LEASE_AT + _LEASE.size] = _LEASE.pack(word % (1 << 64))
+
     def peak_of(self, number: int) -> int:
         """Return the measured peak memory in bytes of this execution's tree; 0 when unknown."""
         *_, peak, peak_of, _ = _ORDERS.unpack_from(self._memory, self._orders_at)
@@ -269,7 +284,8 @@ class Cell:
 class Scoreboard:
     """Cells in anonymous shared memory, which is mapped before the first fork.
 
-    The first cell's place holds the number of cells that were ever in use, itself included.
+    The first cell's place holds the number of cells that were ever in use, itself included, and the
+    daemon's lease.
 
     Attributes:
         claims_paused: True while claims are suspended, also for new workers.
@@ -280,6 +296,11 @@ class Scoreboard:
         self._memory = mmap.mmap(-1, (1 + cells) * _CELL_BYTES)
         self._free = list(range(cells, 0, -1))
         self._used = 1
+
+    @property
+    def lease(self) -> Lease:
+        """The daemon's lease."""
+        return _lease_in(self._memory)
 
     def take(self) -> Cell:
         """Return a free cell, cleared.
@@ -300,6 +321,12 @@ class Scoreboard:
         """Clear and free the cell of a worker that was reaped."""
         cell.clear()
         self._free.append(cell.index)
+
+
+def _lease_in(memory: mmap.mmap) -> Lease:
+    (word,) = _LEASE.unpack_from(memory, _LEASE_AT)
+    number, milliseconds = divmod(word, 1 << _LEASE_BITS)
+    return Lease(number, milliseconds / _MILLISECONDS)
 
 
 def _activity(number: int) -> Activity:

@@ -57,10 +57,11 @@ class Settlement:
         self._retry_of = retry_of
 
     def dead_runs(self) -> frozenset[str]:
-        """Return the runs with open executions whose process is dead."""
+        """Return the runs with open executions whose process is dead, or whose lease has ended."""
         runs = {row["run"] for row in settle_and_claim.open_executions(self._database)}
         others = runs - {self._run, None}
-        return frozenset(run for run in others if not self._backend.is_alive(run))
+        ended = self._backend.ended_leases(self._database, others)
+        return ended | {run for run in others if not self._backend.is_alive(run)}
 
     def settle_runs(self, runs: frozenset[str]) -> int:
         """Settle the open executions of dead runs; return their number."""
@@ -128,7 +129,9 @@ class Settlement:
     def _settle(
         self, execution: dict[str, Any], result: ExecutionResult, seconds: float | None = None
     ) -> Settled | None:
-        done = settle_and_claim.settle(self._database, execution["execution_id"], result)
+        run = execution["run"]
+        leased = None if run in (None, self._run) or self._backend.sees(run) else run
+        done = settle_and_claim.settle(self._database, execution["execution_id"], result, leased)
         if done is not None:
             job_events.ended(done, result, job_events.known_of(execution, done), seconds)
         return self._follow_up(done)

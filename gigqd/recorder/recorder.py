@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
@@ -20,6 +21,7 @@ from gigqd.linux.signals import ignore
 from gigqd.recorder.dead_daemon_settlement import DeadDaemonSettlement
 from gigqd.recorder.dead_worker_settlement import Settlement, outcome_text
 from gigqd.recorder.maintenance import Maintenance
+from gigqd.recorder.own_process import OwnProcess
 from gigqd.recorder.polling import IDLE_INTERVAL
 from gigqd.recorder.retention import PAUSE, Retention
 from gigqd.recorder.storage_of import storage_of
@@ -65,11 +67,14 @@ class Recorder:
             context.config, self._json_socket, self.heartbeat, is_there=self._was_recovered
         )
         place = str(context.config.place)
+        self._own_process = OwnProcess(
+            self._storage.database, context.config, context.tag.run, self._cell
+        )
         self._settlement = Settlement(
             self._storage.database,
             self._storage.backend,
             context.tag.run,
-            self.heartbeat,
+            self._settled_one,
             lambda pool: Retry(*context.config.retry_of(pool)),
         )
         served = [pool.queues for pool in context.config.pools]
@@ -116,6 +121,11 @@ class Recorder:
         """Write a heartbeat: the supervisor replaces a recorder that hangs."""
         self._cell.write(Report(Activity.IDLE, since=time.monotonic()))
 
+    def _settled_one(self) -> None:
+        """Keep the daemon alive for others, too, while many executions are settled."""
+        self.heartbeat()
+        self._own_process.renew_if_due()
+
     # --- one turn ----------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -131,6 +141,7 @@ class Recorder:
     def _settle_and_maintain(self) -> None:
         if not self._storage.connect() or not self._recovered:
             self._recover()
+        self._own_process.renew_if_due()
         self._storage.check()
         while self._records:
             number, record = self._records[0]
@@ -167,6 +178,7 @@ class Recorder:
         """Prepare for claims: at the start, after errors, and after the database was replaced."""
         again = self._was_recovered
         self._storage.prepare(again=again)
+        self._own_process.renew_if_due()
         self._maintenance.begin()
         settled = self._dead_daemon_settlement.settle_dead_runs(_DEAD_RUNS_WITHIN)
         if again:
@@ -216,6 +228,9 @@ class Recorder:
         """Close the database. A damaged file is left as it is: only its log may be intact."""
         self.heartbeat()
         self._maintenance.close()
+        if self._cell.orders().stopping and self._database_error is None:
+            with suppress(StoreError):  # its lease ends by itself
+                self._own_process.forget()
         if self._database_error is None or self._database_error.code is None:
             self._storage.close(works=self._database_error is None)
 

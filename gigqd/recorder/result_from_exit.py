@@ -68,6 +68,11 @@ def _error(record: ExitRecord) -> str:
             return f"OutOfMemory: the kernel killed the worker to free memory; {_used(record)}"
         case Cause.STOPPED:
             return "cut short by a stop of the daemon"
+        case Cause.LOST:
+            return (
+                "WorkerLost: the daemon could not renew its lease in time, and ended its jobs "
+                "before other hosts run them"
+            )
         case Cause.BOOT:
             return f"WorkerFailed: the worker process {_past(record)} before it was up"
         case _:

@@ -52,6 +52,7 @@ class Counters:
         oom: workers that the kernel killed because memory ran out.
         cancelled: jobs interrupted, or killed with their worker, because they were cancelled.
         stopped: jobs interrupted, or killed with their worker, because the daemon stopped.
+        lost: jobs killed with their worker, because the daemon's lease could not be renewed.
         boot: workers that failed to boot.
         restarts: children that were replaced after a failure.
         reloads: configurations that were applied.
@@ -64,6 +65,7 @@ class Counters:
     oom: int = 0
     cancelled: int = 0
     stopped: int = 0
+    lost: int = 0
     boot: int = 0
     restarts: int = 0
     reloads: int = 0

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
+from gigq.store.postgres.address import parse
 from gigq.store.sqlite.processes import run_locks
 from gigqd import exit_codes, logs
 from gigqd.errors import GigqdError, files_remedy
@@ -75,6 +76,11 @@ class DaemonRun:
         if orderly:
             self._marker.end()
         self._lock.release()
+
+
+def lease_of(config: Config) -> float | None:
+    """Return the length of the daemon's lease in seconds; None with a file."""
+    return None if config.database_file else parse(config.queue.database).lease
 
 
 def lock_run(config: Config) -> DaemonRun:

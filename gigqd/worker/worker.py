@@ -27,6 +27,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
+from gigqd.worker.claim_lease import ClaimLease
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
@@ -34,6 +35,7 @@ from gigqd.worker.leaks.check import LeakCheck
 from gigqd.worker.leaks.function_finder import FunctionFinder
 from gigqd.worker.leaks.report import LeakReport
 from gigqd.worker.leftover_processes import kill_own_descendants
+from gigqd.worker.limits import stricter
 from gigqd.worker.output import Output
 from gigqd.worker.own_descriptors import OwnDescriptors
 from gigqd.worker.random_seed import reseed
@@ -109,6 +111,7 @@ class WorkerRole:
             require(file)  # the recorder creates it; a file of a worker's would hide a loss
         self._backend = backend_of(context.config)
         self._is_on_server = context.config.database_file is None
+        self._lease = ClaimLease(context.cell, is_needed=self._is_on_server)
         self._hooks = hooks
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
@@ -234,8 +237,8 @@ class WorkerRole:
         self._recycling.job_began()
         self._output.empty()
         reseed()
-        limit = _stricter(claim.timeout, self._pool.timeout_limit)
-        memory_limit = _stricter(claim.memory_limit, self._pool.memory_limit)
+        limit = stricter(claim.timeout, self._pool.timeout_limit)
+        memory_limit = stricter(claim.memory_limit, self._pool.memory_limit)
         now = time.monotonic()
         limits = (limit, int(memory_limit or 0))
         self._reports.busy(claim, now, self._usage.begin(now), limits, self._runner.held)
@@ -288,13 +291,17 @@ class WorkerRole:
     # --- going on or leaving -----------------------------------------------------------------
 
     def _may_claim(self) -> bool:
+        self._lease.note_claim()
         return not (self._exit_requested or self._exit_reason) and self._context.cell.may_claim
 
     def _may_start(self, claim: Claim) -> bool:
         """Return False when a new worker must run the job, because other code here conflicts.
 
-        A new worker runs its first job in any case, so that every job is run.
+        A new worker runs its first job in any case, so that every job is run; but not under a lease
+        that is over.
         """
+        if self._lease.is_over():
+            return False
         if function_import.was_found(claim.function) or not self._reports.started:
             return True
         if not allow_list.allows(claim.function, self._context.config.security.allow):
@@ -340,11 +347,3 @@ class WorkerRole:
         json_socket.receive()
         if json_socket.ended:
             os._exit(exit_codes.WORKER_PARENT_GONE)
-
-
-def _stricter(one: float | None, other: float | None) -> float | None:
-    """Return the smaller of two limits; None when there is none."""
-    # Called twice for each job: `min` over a generator takes five times as long.
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)

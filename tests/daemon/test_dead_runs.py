@@ -37,7 +37,7 @@ def is_gone(pid):
 @pytest.fixture
 def second(daemons, launched):
     """A second daemon, of another name, on the database of a first one."""
-    first = daemons({"pools.default.size": 1})
+    first = daemons({"pools.default.size": 1}, lease=3)
     other = launched({"queue.database": first.address, "daemon.name": "second"})
     yield first, other
     other.command("stop")
@@ -79,14 +79,15 @@ def test_a_new_recorder_ends_what_a_dead_daemon_left_before_it_settles_its_job(s
 @on_both_databases
 @pytest.mark.fault("E5")
 def test_the_next_start_after_a_reboot_settles_what_was_running(daemons, tmp_path):
-    daemon = daemons({"pools.default.size": 1})
+    daemon = daemons({"pools.default.size": 1}, lease=3)
     go = tmp_path / "go"
     job_id = daemon.submit(jobs.wait_for_file, "runs", {"path": str(go)}, max_attempts=2)
     daemon.wait_for_calls("runs")
     daemon.kill()
     kind, offset, word, boot, *process = daemon.job(job_id)["executions"][-1]["run"].split(":")
     of_before = ":".join([kind, offset, word, f"{boot}x", *process])
-    run_sql(daemon.address, "UPDATE job_executions SET run = ?", of_before)
+    for table in ("job_executions", "gigq_processes"):
+        run_sql(daemon.address, f"UPDATE {table} SET run = ?", of_before)
     go.touch()
 
     daemon.start()

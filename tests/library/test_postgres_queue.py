@@ -184,7 +184,7 @@ def test_a_forked_child_leaves_the_connection_of_its_parent_alone(
 def test_an_option_of_the_address_stays_as_it_is(address: str) -> None:
     with closing(connections.new_connection(f"{address}&connect_timeout=3")) as connection:
         assert connection.info.get_parameters()["connect_timeout"] == "3"
-        assert connection.info.get_parameters()["keepalives_idle"] == "30"
+        assert connection.info.get_parameters()["keepalives_idle"] == "5"
 
 
 def _run_of_a_dead_worker(address: str) -> str:

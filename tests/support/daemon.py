@@ -365,11 +365,14 @@ def daemons(
     schemas = ExitStack()
     bystander = checks.Bystander()
 
-    def make(settings: Mapping[str, Any] | None = None, *, start: bool = True) -> Daemon:
+    def make(
+        settings: Mapping[str, Any] | None = None, *, start: bool = True, lease: float = 30
+    ) -> Daemon:
         home = tmp_path / f"d{len(made)}"
         home.mkdir()
         address = schemas.enter_context(stores.address_of(kind, home))
-        database = {} if kind == "sqlite" else {"queue.database": address}
+        on_server = {"queue.database": address, "queue.lease": lease}
+        database = {} if kind == "sqlite" else on_server
         made.append(Daemon(xprocess, home, {**database, **(settings or {})}))
         if start:
             made[-1].start()

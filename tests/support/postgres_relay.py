@@ -62,6 +62,11 @@ class Relay:
         self._skip, self._forwards = skip, forwards
         self._pattern = re.compile(rb"\s*(?:" + statement.encode() + rb")", re.IGNORECASE)
 
+    def cut(self) -> None:
+        """Cut all connections; new ones are passed on."""
+        for link in self._links:
+            link.cut()
+
     def close(self) -> None:
         """Cut all connections and take no more."""
         # Without the shutdown its thread would go on waiting for a connection.
@@ -177,6 +182,12 @@ def relaying_to(address: str) -> Iterator[Relay]:
         pytest.skip("the server of this run has no socket")
     with relaying(Path(folder)) as found:
         yield found
+
+
+def through(relay: Relay, address: str) -> str:
+    """The address that leads to the server of an address through a relay."""
+    folder = parse_qs(urlsplit(address).query)["host"][0]
+    return address.replace(f"host={folder}", f"host={relay.folder}")
 
 
 def _statement(kind: bytes, body: bytes, prepared: dict[bytes, bytes]) -> bytes:

@@ -26,6 +26,7 @@ _TO_RUN = {
     "jobs": {"select", "update"},
     "job_executions": {"select", "insert", "update", "delete"},
     "job_dependencies": {"select", "insert", "delete"},
+    "gigq_processes": {"select", "insert", "update", "delete"},
     "gigq_schema": {"select"},
     "gigq_store": {"select"},
 }

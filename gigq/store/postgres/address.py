@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,12 @@ from gigq.nearest import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-SCHEMA, POOLER, NOTIFY = "schema", "pooler", "notify"
+SCHEMA, POOLER, NOTIFY, LEASE = "schema", "pooler", "notify", "lease"
+DEFAULT_LEASE = 30.0
+"""The length of a lease in seconds."""
 
-_OWN = (SCHEMA, POOLER, DIRECT, NOTIFY)
+_OWN = (SCHEMA, POOLER, DIRECT, NOTIFY, LEASE)
+_SHORTEST_LEASE, _LONGEST_LEASE = 3.0, 600.0
 _PLACES = frozenset({"host", "hostaddr", "port"})
 _SWITCH = {"on": True, "off": False}
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,62}")
@@ -58,6 +61,7 @@ class Address:
         is_pooled: True when a pooler in transaction mode is between this process and the server.
         direct: the address that avoids the pooler; None without one.
         notifies: False when workers poll only, and no notification is sent.
+        lease: the length of a process's lease, in seconds.
     """
 
     server: str = field(repr=False)
@@ -65,6 +69,7 @@ class Address:
     is_pooled: bool
     direct: str | None = field(repr=False)
     notifies: bool = True
+    lease: float = DEFAULT_LEASE
 
 
 @lru_cache(maxsize=64)
@@ -98,11 +103,17 @@ def parse(address: str) -> Address:
         is_pooled,
         None if direct is None else _direct(direct, parts, schema),
         notifies,
+        _lease(own.get(LEASE)),
     )
 
 
 def full_address(
-    database: str, *, schema: str | None = None, pooler: bool = False, direct: str | None = None
+    database: str,
+    *,
+    schema: str | None = None,
+    pooler: bool = False,
+    direct: str | None = None,
+    lease: float = DEFAULT_LEASE,
 ) -> str:
     """Return an address that includes the given options.
 
@@ -111,12 +122,14 @@ def full_address(
         schema: the schema of the queue.
         pooler: True when a pooler in transaction mode is between gigq and the server.
         direct: the address that avoids the pooler, or its `host:port`.
+        lease: the length of a process's lease, in seconds.
 
     Raises:
         UnsupportedStore: an option is given twice, or `parse` refuses the address.
     """
     parts = parts_of(database)
     given = {SCHEMA: schema, POOLER: "true" if pooler else None, DIRECT: direct}
+    given[LEASE] = None if lease == DEFAULT_LEASE else f"{lease:g}"
     added = {name: value for name, value in given.items() if value is not None}
     twice = added.keys() & set(_names(parts.options))
     if twice:
@@ -147,6 +160,8 @@ def with_keys(database: str, keys: Mapping[str, Any]) -> str:
         raise WrongKey("direct_address", "is for the address of a pooler; set pooler = true, too")
     with _errors_of("schema"):
         address = full_address(address, schema=schema)
+    with _errors_of("lease"):
+        address = full_address(address, lease=keys.get("lease") or DEFAULT_LEASE)
     with _errors_of("direct_address"):
         return full_address(address, direct=direct)
 
@@ -198,6 +213,18 @@ def _schema(name: str | None) -> str | None:
     raise UnsupportedStore(
         f"{SCHEMA}={name!r} is no name for the schema of a queue; use at most 63 lower-case "
         "letters, digits and _, no digit first, and not pg_ at the start"
+    )
+
+
+def _lease(value: str | None) -> float:
+    if value is None:
+        return DEFAULT_LEASE
+    with suppress(ValueError):
+        if _SHORTEST_LEASE <= (seconds := float(value)) <= _LONGEST_LEASE:
+            return seconds
+    raise UnsupportedStore(
+        f"{LEASE}={value!r} is no length of a lease; give seconds from {_SHORTEST_LEASE:g} to "
+        f"{_LONGEST_LEASE:g}"
     )
 
 

@@ -9,13 +9,16 @@ from gigq.errors import StoreError, StoreUnavailable
 from gigq.model.cached_property import cached_property
 from gigq.store.listeners import NoWakeups, NoWatch
 from gigq.store.postgres import connections
+from gigq.store.postgres.address import parse
+from gigq.store.postgres.ended_leases import EndedLeases
 from gigq.store.postgres.notifications import Listener, Notifier, QueueWatch
-from gigq.store.postgres.place import made_place_of
+from gigq.store.postgres.place import made_place_of, place_of_workers, store_of
 from gigq.store.sqlite.processes import run_locks, wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gigq.store.database import Database
     from gigq.store.listeners import WakeupListener
 
 _POLL_INTERVAL = 1.0
@@ -38,6 +41,12 @@ class PostgresBackend:
         self.path = address
         self._role = role
         self._notifier = Notifier()
+        self._ended_leases = EndedLeases()
+
+    @property
+    def lease(self) -> float | None:
+        """The length of a process's lease in seconds; 0 where none can be renewed."""
+        return parse(self.path).lease
 
     @cached_property
     def _place(self) -> str:
@@ -65,14 +74,33 @@ class PostgresBackend:
         return run_locks.run_of_this_process(self._place)
 
     def is_alive(self, run: str) -> bool:
-        """Return True while the process that holds `run` lives, or may live on another host.
+        """Return True while the process that holds `run` lives, or may live on another host."""
+        place = self._place_of(run)
+        return place is None or run_locks.is_alive(place, run)
 
-        A run of this lock file is judged by its lock, also after a reboot or in a new container.
+    def sees(self, run: str) -> bool:
+        """Return True for a run of this host, whose end the kernel shows.
+
+        It is of this boot, of this process namespace, and of a lock file that this process has
+        open. For all others, also containers on the same node, only the lease counts.
         """
-        is_known = run_locks.is_of_this_host(run) or (
-            run_locks.lock_file_of(run) == run_locks.id_of_lock_file(self._place)
-        )
-        return not is_known or run_locks.is_alive(self._place, run)
+        return self._place_of(run) is not None
+
+    def ended_leases(self, db: Database, runs: Iterable[str]) -> frozenset[str]:
+        """Return those of these runs that this process does not see and whose lease has ended."""
+        return self._ended_leases.of(db, (run for run in runs if not self.sees(run)))
+
+    def _place_of(self, run: str) -> str | None:
+        """Return the path beside which a run of this host has its lock; None for other runs."""
+        if not run_locks.is_of_this_host(run):
+            return None
+        word = run_locks.lock_file_of(run)
+        places = (place for place in self._places() if run_locks.has_lock_file(place))
+        return next((one for one in places if run_locks.id_of_lock_file(one) == word), None)
+
+    def _places(self) -> tuple[str, ...]:
+        """Return the paths beside which processes of this host and account keep run locks."""
+        return (self._place,)
 
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due."""
@@ -121,6 +149,14 @@ class DaemonBackend(PostgresBackend):
         super().__init__(address, connections.DAEMON)
         self._place = place
 
+    def _places(self) -> tuple[str, ...]:
+        """Return the daemon's own path and that of the plain workers of its account."""
+        return (self._place, self._place_of_workers)
+
+    @cached_property
+    def _place_of_workers(self) -> str:
+        return place_of_workers(store_of(self.connection()))
+
     def notify(self, due: Mapping[str, int]) -> None:
         """Wake idle workers for jobs that became due, first those of this daemon."""
         wakeup.notify(self._place, due)
@@ -148,6 +184,8 @@ class BackendOfConnections(PostgresBackend):
     def __init__(self, address: str | None, connect: Callable[[], Any]) -> None:
         super().__init__(address or "")
         self._connect = connect
+
+    lease = 0.0
 
     def connection(self, *, may_create: bool = True) -> Any:  # noqa: ARG002 - as the queue does
         """Return a connection of the queue's class."""

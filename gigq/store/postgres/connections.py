@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 QUEUE, WORKER, DAEMON = "gigq", "gigq worker", "gigq daemon"
 """The names under which the server lists connections: of a queue, a plain worker and a daemon."""
 
-_OPTIONS = {
-    "connect_timeout": "10",
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
-    "client_encoding": "utf8",
-}
+_OPTIONS = {"keepalives_count": "3", "client_encoding": "utf8"}
 _ACTIVE = 1
 
 
@@ -142,7 +135,7 @@ def new_connection(address: str, role: str = QUEUE) -> QueueConnection:
     refuse_unknown_options(address, (option.keyword.decode() for option in known))
     try:
         given = psycopg.conninfo.conninfo_to_dict(found.server)
-        settings = {"fallback_application_name": role, **_OPTIONS}
+        settings = {"fallback_application_name": role, **_OPTIONS, **_waits(found.lease)}
         missing: dict[str, Any] = {
             name: value for name, value in settings.items() if name not in given
         }
@@ -156,6 +149,21 @@ def new_connection(address: str, role: str = QUEUE) -> QueueConnection:
         # Nothing was asked of the server, so that the driver's error says no more.
         raise translated(error, without_password(address)) from None
     return connection
+
+
+def _waits(lease: float) -> dict[str, str]:
+    """Return the limits of waiting for a server, so that a lost connection costs no lease.
+
+    Args:
+        lease: the length of a lease, in seconds.
+    """
+    renewal = int(lease / 3)
+    return {
+        "connect_timeout": str(max(2, min(10, renewal))),  # libpq waits for 2 s at least
+        "tcp_user_timeout": str(min(60, renewal) * 1000),
+        "keepalives_idle": str(min(30, max(1, renewal // 2))),
+        "keepalives_interval": str(min(10, max(1, renewal // 5))),
+    }
 
 
 class _Threads(threading.local):

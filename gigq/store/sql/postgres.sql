@@ -126,6 +126,10 @@ ORDER BY id
 FOR UPDATE SKIP LOCKED;
 
 -- All that an idle daemon asks, once a second.
+-- The lock keeps the process from renewing its lease until its jobs are settled.
+-- name: lease_of
+SELECT lease_ends_at FROM gigq_processes WHERE run = :run FOR UPDATE;
+
 -- name: look_of_daemon
 SELECT
     gigq_now() AS now,

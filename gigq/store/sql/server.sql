@@ -49,7 +49,9 @@ SELECT
     has_table_privilege(oid, 'DELETE') AS may_delete
 FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
-    AND relname IN ('jobs', 'job_executions', 'job_dependencies', 'gigq_schema', 'gigq_store')
+    AND relname IN (
+        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_schema', 'gigq_store'
+    )
 ORDER BY relname;
 
 -- The expected size of a table: its rows as long as the columns are on average, on pages that are

@@ -19,7 +19,7 @@ from gigq.model.served_queues import parse
 from gigq.model.storable_text import storable_list
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
-from gigq.store.verbs import rows_of_other_programs
+from gigq.store.verbs import processes, rows_of_other_programs
 from gigq.store.verbs import settle as settling
 from gigq.store.verbs.deadlock import repeated
 
@@ -59,13 +59,25 @@ def claim(db: Database, claimant: Claimant, execution_id: str) -> Row | None:
 
 
 @repeated
-def settle(db: Database, execution_id: str, result: ExecutionResult) -> Settled | None:
+def settle(
+    db: Database, execution_id: str, result: ExecutionResult, unless_leased: str | None = None
+) -> Settled | None:
     """Record the outcome of an execution and its effects on the job and its dependents.
 
+    Args:
+        db: the database.
+        execution_id: the execution.
+        result: its outcome.
+        unless_leased: the run that executes it, if nothing but the end of its lease says that it
+            is dead: it may have renewed the lease by now.
+
     Returns:
-        None when the job has another current execution or none; then the job is unchanged.
+        None when the job has another current execution or none, or the lease goes on; then the job
+        is unchanged.
     """
     with db.transaction(durable=False) as session:
+        if unless_leased is not None and processes.has_lease(session, unless_leased):
+            return None
         return settling.settle(session, execution_id, result)
 
 

@@ -15,7 +15,9 @@ GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"role";
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', schemaname, tablename, :'role')
 FROM pg_tables
 WHERE schemaname = :'schema'
-    AND tablename IN ('jobs', 'job_executions', 'job_dependencies', 'gigq_schema', 'gigq_store')
+    AND tablename IN (
+        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_schema', 'gigq_store'
+    )
 \gexec
 
 SELECT format('ALTER FUNCTION %s OWNER TO %I', pg_proc.oid::regprocedure, :'role')

@@ -8,7 +8,7 @@
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies
+    :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies, :"schema".gigq_processes
 TO :"role";
 
 GRANT SELECT ON :"schema".gigq_schema, :"schema".gigq_store TO :"role";

@@ -152,6 +152,11 @@ def process_of(run: str) -> int | None:
     return int(process[2]) if _is_there(process) else None
 
 
+def has_lock_file(database_path: str | os.PathLike[str]) -> bool:
+    """Return True when a process has made the lock file of a database."""
+    return (companion_path(database_path) / "locks").exists()
+
+
 def lock_descriptor(database_path: str | os.PathLike[str]) -> int:
     """Return this process's one descriptor of a database's lock file; closing it frees all runs.
 

@@ -1,0 +1,224 @@
+"""The lease of a process with plain workers, on a PostgreSQL server.
+
+A daemon kills its jobs before its lease is over. A plain worker cannot: it ends its own process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from gigq import events
+from gigq.errors import StoreError
+from gigq.model.cached_property import cached_property
+from gigq.model.lease import boot_time
+from gigq.store.database import Database
+from gigq.store.lease_renewal import LeaseRenewal
+from gigq.store.verbs import processes
+from gigq.store.verbs.processes import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gigq.execution.callbacks import Callbacks
+    from gigq.model.claim import Claim
+    from gigq.model.execution_result import ExecutionResult
+    from gigq.store.backend import Backend
+
+EXIT_CODE = 75
+"""The exit code of a process whose lease could not be renewed while it ran a job."""
+
+_END_PROCESS_AT = 12
+_SHORTEST_SLEEP, _LONGEST_SLEEP = 0.05, 0.5
+_PATIENCE = 1.0
+
+
+class PlainLease:
+    """The lease of this process, renewed by a thread while its workers claim or run jobs.
+
+    The thread has a connection of its own. A second thread watches the end of the lease, so that no
+    wait for the server delays it. Code in C that holds the interpreter lock stops both.
+
+    Args:
+        backend: the database.
+        length: the length of the lease in seconds.
+    """
+
+    def __init__(self, backend: Backend, length: float) -> None:
+        self._backend = backend
+        self._length = length
+        self._running: set[str] = set()
+        self._claimed_at = 0.0
+        self._at_claim = threading.local()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._ended.set()
+
+    def for_claim(self) -> str:
+        """Return the run of this process, which has a lease now.
+
+        Raises:
+            StoreError: the lease could not be renewed.
+        """
+        self._claimed_at = boot_time()
+        with self._lock:
+            if self._renewal.lease.left <= self._length / 2:
+                self._renewal.renew()
+            if self._ended.is_set():
+                self._start_threads()
+        self._at_claim.number = self._renewal.lease.number
+        return self._backend.run()
+
+    @cached_property
+    def _renewal(self) -> LeaseRenewal:
+        process = _this_process(self._backend.run(), self._length)
+        return LeaseRenewal(Database(self._backend.connection, _PATIENCE), process)
+
+    def guarded(self, given: Callbacks) -> Callbacks:
+        """Return callbacks of a worker that also note its running jobs here."""
+
+        def started(claim: Claim) -> None:
+            self._running.add(claim.execution_id)
+            given.started(claim)
+
+        def finished(claim: Claim, result: ExecutionResult) -> ExecutionResult:
+            self._running.discard(claim.execution_id)
+            return given.finished(claim, result)
+
+        def may_start(claim: Claim) -> bool:
+            return not self._is_over() and given.may_start(claim)
+
+        return given._replace(started=started, finished=finished, may_start=may_start)
+
+    def end(self) -> None:
+        """Delete the row of the process, unless one of its workers runs a job."""
+        with self._lock:
+            if self._running or self._ended.is_set():
+                return
+            self._ended.set()
+            self._renewal.lease = self._renewal.lease._replace(ends=0.0)
+            with suppress(StoreError):  # its lease ends by itself
+                self._renewal.forget()
+
+    def _is_over(self) -> bool:
+        """Return True when another host may have taken back what this thread has claimed."""
+        lease = self._renewal.lease
+        return lease.number != self._at_claim.number or lease.left <= 0
+
+    def _start_threads(self) -> None:
+        self._ended = threading.Event()
+        for name, target in (("gigq-lease", self._renew), ("gigq-lease-end", self._watch)):
+            thread = threading.Thread(target=target, args=[self._ended], name=name, daemon=True)
+            thread.start()
+
+    def _renew(self, ended: threading.Event) -> None:
+        """Renew the lease until no worker of this process has claimed for its whole length."""
+        while not ended.wait(min(_LONGEST_SLEEP, self._length / _END_PROCESS_AT)):
+            with self._lock, suppress(StoreError):  # tried again until the lease is over
+                if not ended.is_set():
+                    self._renewal.renew_if_due()
+            if boot_time() - self._claimed_at > self._length:
+                self.end()
+        self._backend.close()
+
+    def _watch(self, ended: threading.Event) -> None:
+        """End the process before the lease is over, if it runs a job then."""
+        left = self._length
+        while not ended.wait(min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP)):
+            left = self._renewal.lease.left - self._length / _END_PROCESS_AT
+            if left <= 0 and self._running:
+                self._end_process()
+
+    def _end_process(self) -> None:
+        text = (
+            f"the lease of {self._length:g} s could not be renewed, since the database cannot be "
+            "reached; this process ends, because other hosts may run its jobs"
+        )
+        os.write(2, f"gigq: process {os.getpid()}: {text}\n".encode())
+        events.emit(
+            events.LEASE_NOT_RENEWED, level=logging.CRITICAL, run=self._backend.run(), reason=text
+        )
+        os._exit(EXIT_CODE)
+
+
+class EndlessLease:
+    """A process whose workers have connections of the application's own.
+
+    No thread may use those beside a job, so that nothing can renew a lease: the process counts as
+    alive until another process of its host sees that it has ended.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._run = ""
+
+    def for_claim(self) -> str:
+        """Return the run of this process, whose row exists now.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        if not self._run:
+            run = self._backend.run()
+            processes.renew(Database(self._backend.connection), _this_process(run, None))
+            self._run = run
+        return self._run
+
+    def guarded(self, given: Callbacks) -> Callbacks:
+        """Return the callbacks as they are."""
+        return given
+
+    def end(self) -> None:
+        """Delete the row of the process."""
+        if self._run:
+            with suppress(StoreError):
+                processes.forget(Database(self._backend.connection), self._run)
+            self._run = ""
+
+
+def run_of(backend: Backend) -> Callable[[], str] | None:
+    """Return the function that returns the run of this process and sees to its lease."""
+    lease = _lease_of(backend)
+    return None if lease is None else lease.for_claim
+
+
+def guarded(backend: Backend, given: Callbacks) -> Callbacks:
+    """Return callbacks of a worker that also note its running jobs at the lease."""
+    lease = _lease_of(backend)
+    return given if lease is None else lease.guarded(given)
+
+
+def end(backend: Backend) -> None:
+    """End the lease of this process, unless another worker of it runs a job."""
+    lease = _lease_of(backend)
+    if lease is not None:
+        lease.end()
+
+
+def _lease_of(backend: Backend) -> PlainLease | EndlessLease | None:
+    """Return the lease of this process at a database; None where none is needed.
+
+    All workers of the process share it, but not those with connections of their own.
+    """
+    if backend.lease is None:
+        return None
+    # A forked child has a lease of its own.
+    key = os.getpid(), str(backend.path) if backend.lease else id(backend)
+    if key not in _leases:
+        _leases[key] = (
+            PlainLease(backend, backend.lease) if backend.lease else EndlessLease(backend)
+        )
+    return _leases[key]
+
+
+_leases: dict[tuple[int, str | int], PlainLease | EndlessLease] = {}
+
+
+def _this_process(run: str, lease: float | None) -> Process:
+    version: str = import_module("gigq").__version__  # which imports this module
+    return Process(run, "worker", socket.gethostname(), os.getpid(), version, lease)

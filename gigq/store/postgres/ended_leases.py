@@ -1,0 +1,67 @@
+"""The end of the leases of other processes, as this process sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq.model.lease import boot_time
+from gigq.store.postgres.address import DEFAULT_LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gigq.store.database import Database
+    from gigq.store.session import Row
+
+
+_LONG_AGO, _NEVER = "", "~"  # before and after every time
+
+
+class _Seen(NamedTuple):
+    """The end of a lease, and since when this process has seen it, by the boot clock."""
+
+    ends_at: str
+    since: float
+
+
+class EndedLeases:
+    """The leases of other processes that have ended.
+
+    A lease has ended when the server's clock says so, and when it has also not changed here for its
+    whole length. So it ends no earlier when the server's clock is set forward, or when another
+    server takes over, whose clock differs or which lacks the last renewals. A process without a row
+    is treated as if it had a lease that is not renewed. One that can renew none counts as alive.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, _Seen] = {}
+
+    def of(self, db: Database, runs: Iterable[str]) -> frozenset[str]:
+        """Return those of these runs whose lease has ended.
+
+        Raises:
+            StoreError: the database cannot be used.
+        """
+        wanted = frozenset(runs)
+        if not wanted:
+            self._seen.clear()
+            return wanted
+        with db.read() as session:
+            rows = {row["run"]: row for row in session.all("processes")}
+            now = session.now
+        looked_at = boot_time()
+        self._seen = {run: self._noted(run, rows.get(run), looked_at) for run in wanted}
+        return frozenset(
+            run
+            for run, seen in self._seen.items()
+            if seen.ends_at <= now and looked_at - seen.since >= _length(rows.get(run))
+        )
+
+    def _noted(self, run: str, row: Row | None, now: float) -> _Seen:
+        ends_at = str(row["lease_ends_at"] or _NEVER) if row else _LONG_AGO
+        known = self._seen.get(run)
+        return known if known is not None and known.ends_at == ends_at else _Seen(ends_at, now)
+
+
+def _length(row: Row | None) -> float:
+    return float(row["lease"] or DEFAULT_LEASE) if row else DEFAULT_LEASE

@@ -1,0 +1,26 @@
+-- The processes that run jobs, and their leases.
+
+-- name: renew_process
+INSERT INTO gigq_processes (
+    run, kind, host, pid, version, started_at, seen_at, lease, lease_ends_at, info
+)
+VALUES (:run, :kind, :host, :pid, :version, :now, :now, :lease, :lease_ends_at, :info)
+ON CONFLICT (run) DO UPDATE
+SET seen_at = excluded.seen_at, lease = excluded.lease, lease_ends_at = excluded.lease_ends_at,
+    info = excluded.info;
+
+-- name: forget_process
+DELETE FROM gigq_processes WHERE run = :run;
+
+-- A process that goes on later, as on a host that was stopped, adds its row again.
+-- name: forget_ended_processes
+DELETE FROM gigq_processes
+WHERE lease_ends_at < :before AND NOT EXISTS (
+    SELECT 1 FROM job_executions
+    WHERE job_executions.run = gigq_processes.run AND job_executions.status = 'running'
+);
+
+-- name: processes
+SELECT run, kind, host, pid, version, started_at, seen_at, lease, lease_ends_at, info
+FROM gigq_processes
+ORDER BY host, started_at, run;

@@ -1,0 +1,80 @@
+"""The verbs on processes that run jobs: renew a lease, forget a process, list all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gigq.model import clock
+from gigq.store.verbs.deadlock import repeated
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database, Row
+    from gigq.store.session import Session
+
+
+class Process(NamedTuple):
+    """A process that runs jobs.
+
+    Attributes:
+        run: its run.
+        kind: `gigqd` or `worker`.
+        host: the name of its host.
+        pid: its process id, as its own processes see it.
+        version: the version of its gigq.
+        lease: the length of its lease in seconds; None on a file.
+        info: what `gigq workers` shows of it, as JSON.
+    """
+
+    run: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    lease: float | None
+    info: str = "{}"
+
+
+@repeated
+def renew(db: Database, process: Process) -> None:
+    """Add the row of a process, or renew its lease from the database's time now."""
+    with db.transaction(durable=False) as session:
+        ends_at = process.lease and clock.after(session.now, process.lease)
+        times = {"now": session.now, "lease_ends_at": ends_at}
+        session.run("renew_process", {**process._asdict(), **times})
+
+
+@repeated
+def forget(db: Database, run: str) -> None:
+    """Delete the row of a process that ends."""
+    with db.transaction(durable=False) as session:
+        session.run("forget_process", {"run": run})
+
+
+@repeated
+def forget_ended(db: Database, age: float) -> int:
+    """Delete the rows of processes without open executions whose leases ended long ago.
+
+    Args:
+        db: the database.
+        age: how long ago, in seconds.
+
+    Returns:
+        The number of deleted rows.
+    """
+    with db.transaction(durable=False) as session:
+        before = clock.after(session.now, -age)
+        return session.run("forget_ended_processes", {"before": before})
+
+
+def listed(db: Database) -> list[Row]:
+    """Return the rows of all processes, by host."""
+    return db.all("processes")
+
+
+def has_lease(session: Session, run: str) -> bool:
+    """Return True while the lease of a process goes on; it cannot be renewed in this transaction.
+
+    A process without a row has no lease.
+    """
+    row = session.one("lease_of", {"run": run})
+    return row is not None and (row["lease_ends_at"] or "") > session.now

@@ -1,0 +1,87 @@
+"""The end of the daemon's lease: before it, claims pause and all running jobs are ended.
+
+Other hosts run the daemon's jobs again once its lease is over. The recorder writes the lease's end
+on the scoreboard. The supervisor, which needs no database for this, acts on it also when the
+recorder hangs, and at once after the host itself was stopped for some time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gigq.model.cause import Cause
+from gigqd import logs
+from gigqd.ipc.scoreboard import Activity
+
+if TYPE_CHECKING:
+    from gigqd.ipc.scoreboard import Scoreboard
+    from gigqd.supervisor.children import Children
+
+log = logs.get_logger(__name__)
+
+_PAUSE_CLAIMS_AT = 6
+_END_JOBS_AT = 12
+_LONGEST_SLEEP = 0.5  # a suspended host does not notice how long it has slept
+
+
+class LeaseWatch:
+    """The supervisor's watch over the lease.
+
+    Args:
+        board: the scoreboard, with the lease.
+        children: the children.
+        length: the length of the lease in seconds; None when the daemon has none.
+
+    Attributes:
+        is_over: the lease is over, or nearly: nothing may be claimed.
+    """
+
+    def __init__(self, board: Scoreboard, children: Children, length: float | None) -> None:
+        self._board = board
+        self._children = children
+        self._length = length
+        self.is_over = False
+
+    @property
+    def reason(self) -> str | None:
+        """The reason why nothing is claimed; None while the lease goes on."""
+        if not self.is_over:
+            return None
+        return (
+            "the lease could not be renewed, so other hosts may run this daemon's jobs; it claims "
+            "none until the database can be reached again"
+        )
+
+    def step(self, now: float) -> None:
+        """Pause claims and end jobs, as far as the lease is over.
+
+        Args:
+            now: the time, in seconds of the monotonic clock.
+        """
+        if self._length is None or not (lease := self._board.lease).number:
+            return
+        left = lease.left
+        self._note(is_over=left <= self._length / _PAUSE_CLAIMS_AT)
+        if left <= self._length / _END_JOBS_AT:
+            self._end_jobs(now)
+
+    def next_step(self, now: float) -> float:
+        """Return when `step` is due again, in seconds of the monotonic clock."""
+        if self._length is None or not (lease := self._board.lease).number:
+            return float("inf")
+        limit = _END_JOBS_AT if self.is_over else _PAUSE_CLAIMS_AT
+        return now + min(max(0.05, lease.left - self._length / limit), _LONGEST_SLEEP)
+
+    def _end_jobs(self, now: float) -> None:
+        """Kill the children that run a job, each with its whole process tree."""
+        for slot in self._children.slots.values():
+            child = self._children.child_in(slot)
+            if child is not None and child.cell.read().activity is Activity.BUSY:
+                self._children.kill(slot, Cause.LOST, now)
+
+    def _note(self, *, is_over: bool) -> None:
+        if is_over and not self.is_over:
+            log.error("lease_not_renewed", seconds_left=round(self._board.lease.left, 3))
+        elif self.is_over and not is_over:
+            log.info("lease_renewed")
+        self.is_over = is_over

@@ -1,0 +1,115 @@
+"""The lease of a daemon on PostgreSQL: its jobs end before other hosts run them again."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import closing
+
+import psutil
+import pytest
+from support import jobs, postgres_relay
+from support.raw_sql import Program
+from support.waiting import wait_until
+
+from gigq.model import clock
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.parametrize("daemons", ["postgres"], indirect=True),
+]
+
+LEASE = 6
+
+
+@pytest.fixture
+def relay(daemons):
+    """A daemon that reaches its server through a relay, and the relay."""
+    daemon = daemons({"pools.default.size": 1}, start=False, lease=LEASE)
+    direct = daemon.address
+    with postgres_relay.relaying_to(direct) as relay:
+        daemon.configure({"queue.database": postgres_relay.through(relay, direct)})
+        daemon.start()
+        daemon.configure({"queue.database": direct})  # for this process, which looks from outside
+        yield daemon, relay
+        daemon.finish()
+
+
+def beats(daemon):
+    """When the job that beats was seen alive, in seconds of the calendar clock."""
+    return [float(line) for line in (daemon.home / "beats").read_text().split()]
+
+
+def lease_ends_at(daemon):
+    """When the lease of the daemon ends, in seconds of the calendar clock."""
+    with closing(Program(daemon.address)) as program:
+        (row,) = program.rows("SELECT lease_ends_at FROM gigq_processes")
+    return clock.parse(row["lease_ends_at"]).timestamp()
+
+
+def beat(daemon):
+    return daemon.submit(jobs.beat, "beats", {"path": str(daemon.home / "beats")}, max_attempts=2)
+
+
+def job_ended(daemon):
+    """Return True when no process of the running job is left."""
+    slots = daemon.status()["slots"]
+    return not any(slot.get("job") == "beats" for slot in slots)
+
+
+def test_jobs_are_ended_before_the_lease_of_a_daemon_without_its_server(relay):
+    daemon, relay = relay
+    job_id = beat(daemon)
+    daemon.wait_for_calls("beats")
+
+    relay.is_silent = True
+    wait_until(lambda: job_ended(daemon), why="the job is ended", deadline=60)
+    last = beats(daemon)[-1]
+
+    assert last < lease_ends_at(daemon)
+    assert "lease could not be renewed" in daemon.status()["reason"]
+    (daemon.home / "beats.end").touch()
+    relay.is_silent = False
+    relay.cut()
+    job = daemon.wait_for_job(job_id, within=60)
+    assert [one["cause"] for one in job["executions"]] == ["lost", None]
+    daemon.wait_for_event("lease_renewed")
+
+
+def test_jobs_are_ended_before_the_lease_when_the_recorder_hangs(daemons):
+    daemon = daemons({"pools.default.size": 1}, lease=LEASE)
+    job_id = beat(daemon)
+    daemon.wait_for_calls("beats")
+    recorder = next(slot["pid"] for slot in daemon.status()["slots"] if slot["role"] == "recorder")
+
+    psutil.Process(recorder).suspend()
+    wait_until(lambda: job_ended(daemon), why="the job is ended", deadline=60)
+
+    assert beats(daemon)[-1] < lease_ends_at(daemon)
+    (daemon.home / "beats.end").touch()
+    psutil.Process(recorder).resume()
+    job = daemon.wait_for_job(job_id, within=60)
+    assert [one["cause"] for one in job["executions"]] == ["lost", None]
+
+
+def test_a_host_that_was_stopped_ends_its_job_and_writes_nothing(daemons, launched):
+    first = daemons({"pools.default.size": 1}, lease=LEASE)
+    job_id = beat(first)
+    first.wait_for_calls("beats")
+    (call,) = first.calls("beats")
+    other = launched({"queue.database": first.address, "daemon.name": "other"})
+    assert other.command("start").returncode == 0
+    host = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
+    first.breaks("P3", "a stopped host cannot end its job before another runs it again")
+
+    for process in host:
+        process.send_signal(signal.SIGSTOP)
+    first.wait_for_calls("beats", 2, within=60)
+    for process in reversed(host):
+        process.send_signal(signal.SIGCONT)
+
+    wait_until(lambda: not psutil.pid_exists(call.pid), why="the old attempt is ended")
+    assert first.job(job_id)["status"] == "running"
+    (first.home / "beats.end").touch()
+    job = first.wait_for_job(job_id)
+    assert [one["cause"] for one in job["executions"]] == ["lost", None]
+    assert job["executions"][-1]["run"] != job["executions"][0]["run"]

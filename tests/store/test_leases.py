@@ -1,0 +1,173 @@
+"""Leases: when a process of another host is taken for dead, and when it is not."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from support.ledger import stored, taken
+from support.raw_sql import Program
+
+from gigq.model import lease
+from gigq.model.claim import Claimant
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import JobStatus
+from gigq.model.lease import Lease
+from gigq.store.lease_renewal import LeaseRenewal
+from gigq.store.postgres.ended_leases import EndedLeases
+from gigq.store.verbs import processes, settle_and_claim
+from gigq.store.verbs.processes import Process
+
+if TYPE_CHECKING:
+    from gigq.store.database import Database
+
+RUN = "gigqd:1:word:boot:1:2:3"
+LENGTH = 30.0
+PROCESS = Process(RUN, "gigqd", "elsewhere", 2, "0.1.0", LENGTH)
+LOST = ExecutionResult(JobStatus.FAILED, error="lost")
+
+pytestmark = pytest.mark.only("postgres")
+
+
+class BootClock:
+    """The boot clock of the process under test, which a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def boot_clock(monkeypatch: pytest.MonkeyPatch) -> BootClock:
+    found = BootClock()
+    for module in ("gigq.store.postgres.ended_leases", "gigq.store.lease_renewal"):
+        monkeypatch.setattr(f"{module}.boot_time", found)
+    monkeypatch.setattr(lease, "boot_time", found)
+    return found
+
+
+@pytest.fixture
+def ended() -> EndedLeases:
+    return EndedLeases()
+
+
+def end_on_server(address: str) -> None:
+    """Let the lease be over by the server's clock."""
+    with closing(Program(address)) as program:
+        program.execute("UPDATE gigq_processes SET lease_ends_at = ?", ("2026-01-01",))
+
+
+def test_a_lease_that_goes_on_has_not_ended_however_long_it_was_seen(
+    db: Database, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    processes.renew(db, PROCESS)
+    ended.of(db, [RUN])
+    boot_clock.now += 10 * LENGTH
+
+    assert not ended.of(db, [RUN])
+
+
+def test_a_lease_that_is_over_for_the_server_was_seen_for_its_length_first(
+    db: Database, address: str, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    processes.renew(db, PROCESS)
+    end_on_server(address)
+
+    assert not ended.of(db, [RUN])
+    boot_clock.now += LENGTH - 1
+    assert not ended.of(db, [RUN])
+    boot_clock.now += 1
+    assert ended.of(db, [RUN]) == {RUN}
+
+
+def test_a_renewal_begins_the_time_anew(
+    db: Database, address: str, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    processes.renew(db, PROCESS)
+    ended.of(db, [RUN])
+    boot_clock.now += LENGTH - 1
+    processes.renew(db, PROCESS)
+    end_on_server(address)
+    boot_clock.now += 1
+
+    assert not ended.of(db, [RUN])
+
+
+def test_a_process_without_a_row_is_dead_after_the_usual_length(
+    db: Database, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    assert not ended.of(db, [RUN])
+    boot_clock.now += 30
+
+    assert ended.of(db, [RUN]) == {RUN}
+
+
+def test_a_process_that_cannot_renew_a_lease_never_counts_as_dead(
+    db: Database, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    processes.renew(db, PROCESS._replace(lease=None))
+    ended.of(db, [RUN])
+    boot_clock.now += 10 * LENGTH
+
+    assert not ended.of(db, [RUN])
+
+
+def test_nothing_is_settled_of_a_process_that_has_renewed_its_lease_meanwhile(db: Database) -> None:
+    stored(db)
+    execution = str(taken(db, Claimant("w", RUN))["execution_id"])
+    processes.renew(db, PROCESS)
+
+    assert settle_and_claim.settle(db, execution, LOST, RUN) is None
+    processes.forget(db, RUN)
+    assert settle_and_claim.settle(db, execution, LOST, RUN) is not None
+
+
+def test_a_lease_counts_from_before_its_renewal_and_is_renewed_in_thirds(
+    db: Database, boot_clock: BootClock
+) -> None:
+    renewal = LeaseRenewal(db, PROCESS)
+    renewal.renew()
+    assert renewal.lease == Lease(1, 1000 + LENGTH)
+
+    boot_clock.now += LENGTH / 3 - 1
+    assert not renewal.renew_if_due()
+    boot_clock.now += 1
+    assert renewal.renew_if_due()
+    assert renewal.lease == Lease(1, 1010 + LENGTH)
+
+
+def test_a_lease_that_is_renewed_after_its_end_is_another_one(
+    db: Database, boot_clock: BootClock
+) -> None:
+    renewal = LeaseRenewal(db, PROCESS)
+    renewal.renew()
+    boot_clock.now += LENGTH
+    renewal.renew()
+
+    assert renewal.lease.number == 2
+
+
+def test_a_recorder_that_replaces_one_goes_on_with_its_lease(
+    db: Database, boot_clock: BootClock
+) -> None:
+    renewal = LeaseRenewal(db, PROCESS, Lease(4, boot_clock.now + 1))
+    renewal.renew()
+
+    assert renewal.lease.number == 4
+
+
+def test_rows_without_a_lease_and_without_jobs_are_deleted_in_time(
+    db: Database, address: str
+) -> None:
+    processes.renew(db, PROCESS)
+    assert processes.forget_ended(db, 0) == 0
+    end_on_server(address)
+    stored(db)
+    execution = str(taken(db, Claimant("w", RUN))["execution_id"])
+
+    assert processes.forget_ended(db, 0) == 0
+    settle_and_claim.settle(db, execution, LOST)
+    assert processes.forget_ended(db, 0) == 1
