@@ -91,6 +91,7 @@ def test_jobs_are_ended_before_the_lease_when_the_recorder_hangs(daemons):
     assert [one["cause"] for one in job["executions"]] == ["lost", None]
 
 
+@pytest.mark.fault("E13")
 def test_a_host_that_was_stopped_ends_its_job_and_writes_nothing(daemons, launched):
     first = daemons({"pools.default.size": 1}, lease=LEASE)
     job_id = beat(first)
