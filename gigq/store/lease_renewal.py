@@ -69,3 +69,11 @@ class LeaseRenewal:
             StoreError: the row is left.
         """
         processes.forget(self._db, self._process.run)
+
+    def forget_ended(self, age: float) -> None:
+        """Delete the rows of processes whose leases ended so many seconds ago.
+
+        Raises:
+            StoreError: nothing was deleted.
+        """
+        processes.forget_ended(self._db, age)

@@ -8,13 +8,10 @@ import time
 from typing import TYPE_CHECKING
 
 from gigq import __version__
-from gigq.store.lease_renewal import LeaseRenewal
-from gigq.store.postgres.address import parse
-from gigq.store.verbs import processes
-from gigq.store.verbs.processes import Process
 
 if TYPE_CHECKING:
     from gigq.store.database import Database
+    from gigq.store.lease_renewal import LeaseRenewal
     from gigqd.config import Config
     from gigqd.ipc.scoreboard import Cell
 
@@ -33,11 +30,14 @@ class OwnProcess:
     """
 
     def __init__(self, database: Database, config: Config, run: str, cell: Cell) -> None:
-        self._database = database
         self._cell = cell
         self._forget_ended_at = 0.0
         self._renewal: LeaseRenewal | None = None
         if config.database_file is None:
+            from gigq.store.lease_renewal import LeaseRenewal
+            from gigq.store.postgres.address import parse
+            from gigq.store.verbs.processes import Process
+
             length = parse(config.queue.database).lease
             host, pid = socket.gethostname(), os.getppid()
             process = Process(run, "gigqd", host, pid, __version__, length)
@@ -54,7 +54,7 @@ class OwnProcess:
         self._cell.write_lease(self._renewal.lease)
         if time.monotonic() >= self._forget_ended_at:
             self._forget_ended_at = time.monotonic() + _FORGET_EVERY
-            processes.forget_ended(self._database, _FORGET_AFTER)
+            self._renewal.forget_ended(_FORGET_AFTER)
 
     def forget(self) -> None:
         """Delete the row, at the end of the daemon.

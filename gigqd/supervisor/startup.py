@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreUnavailable
-from gigq.store.postgres.address import parse
 from gigq.store.sqlite.processes import run_locks
 from gigqd import exit_codes, logs
 from gigqd.errors import GigqdError, files_remedy
@@ -80,7 +79,11 @@ class DaemonRun:
 
 def lease_of(config: Config) -> float | None:
     """Return the length of the daemon's lease in seconds; None with a file."""
-    return None if config.database_file else parse(config.queue.database).lease
+    if config.database_file:
+        return None
+    from gigq.store.postgres.address import parse
+
+    return parse(config.queue.database).lease
 
 
 def lock_run(config: Config) -> DaemonRun:
