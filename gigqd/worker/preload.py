@@ -41,6 +41,7 @@ def _load_modules_of_postgres() -> None:
 
     driver()
     import_module("gigq.store.online_migration")
+    import_module("gigq.store.lease_renewal")
     import_module("gigqd.recorder.server_storage")
     for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}."):
         import_module(module.name)
