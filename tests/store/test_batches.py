@@ -352,6 +352,19 @@ def test_an_execution_that_foreign_sql_left_open_is_superseded(
     assert all(settle(db, *map(over, rows)))
 
 
+@pytest.mark.only("postgres")
+@pytest.mark.parametrize("status", ["running", "completed", "failed"])
+def test_only_open_executions_of_a_claimed_batch_are_superseded(db: Database, status: str) -> None:
+    stored(db), taken(db)
+    sql(db, f"UPDATE job_executions SET status = '{status}'")
+    sql(db, "UPDATE jobs SET execution_id = 'x'")
+    with db.transaction(durable=False) as session:
+        given = {"numbers": "{1}", "now": session.now}
+        ended = session.run("supersede_others_of_claimed", given)
+
+    assert ended == (status == "running")
+
+
 # Settling.
 
 ENDINGS = [COMPLETED, FAILED, FAILED_FOR_GOOD, TIMED_OUT, STOPPED]
