@@ -16,12 +16,15 @@ from support.raw_sql import Program
 from support.waiting import wait_until
 
 from gigq.model.ids import new_id
+from gigq.store import migrate
+from gigq.store.dialect import POSTGRES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from support.shell import Shell
 
+LATEST = migrate.latest(POSTGRES)
 on_postgres = pytest.mark.only("postgres")
 on_a_file = pytest.mark.only("sqlite")
 OF_AN_APPLICATION = """
@@ -66,10 +69,10 @@ def test_the_script_makes_the_tables_that_gigq_makes(shell, tmp_path, options):
     done = psql(shell.database, script_of(shell, *options))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert "schema 1 is current, and nothing was changed" in shell.out("migrate")
+    assert f"schema {LATEST} is current, and nothing was changed" in shell.out("migrate")
     assert shell.out("migrate", "--sql").endswith("There is nothing to run.\n")
     with stores.address_of("postgres", tmp_path) as other:
-        assert shell.json("--db", other, "migrate")["schema"] == 1
+        assert shell.json("--db", other, "migrate")["schema"] == LATEST
         assert catalog(other) == catalog(shell.database)
     shell.submit()
     assert shell.out("worker", "--once") == "Processed one job.\n"
@@ -83,7 +86,7 @@ def test_the_script_creates_the_schema_that_the_address_names(shell, options):
     script = script_of(shell, *options, GIGQ_DB=address)
     try:
         assert psql(postgres.server(), script).returncode == 0
-        assert shell.json("--db", address, "migrate")["before"] == 1
+        assert shell.json("--db", address, "migrate")["before"] == LATEST
     finally:
         with psycopg.connect(postgres.server()) as connection:
             connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -114,7 +117,9 @@ def test_a_script_that_is_run_again_changes_nothing(shell):
     again = psql(shell.database, script)
 
     assert again.returncode == 3
-    assert "the queue has schema 1, and this script is for schema 0: print it" in again.stderr
+    assert (
+        f"the queue has schema {LATEST}, and this script is for schema 0: print it" in again.stderr
+    )
     assert catalog(shell.database) == before
     assert shell.json("status", job_id)["exists"]
 
@@ -162,7 +167,9 @@ def test_the_tables_of_an_application_keep_their_rows_and_columns(shell, by_scri
         shell.out("migrate")
 
     assert (looked.returncode, looked.stdout) == (69, "")
-    assert "has schema 0 and this gigq works with 1; run gigq migrate first" in looked.stderr
+    assert (
+        f"has schema 0 and this gigq works with {LATEST}; run gigq migrate first" in looked.stderr
+    )
     assert shell.out("worker", "--once") == "Processed one job.\n"
     with closing(Program(shell.database)) as program:
         assert program.execute("SELECT tenant, status FROM jobs").fetchall() == [

@@ -75,6 +75,7 @@ def queue(shown: JobQueue, address: str) -> Iterator[JobQueue]:
 @pytest.fixture
 def worker(shown: JobQueue, address: str) -> Iterator[Worker]:
     found = Worker(address, "worker")
+    assert not found.process_one()  # from now on it has a lease
     yield found
     found.close()
 
@@ -331,10 +332,12 @@ def test_a_claim_of_a_worker_with_its_own_sql_is_released(
             cursor = connections.open_connection(address).cursor(row_factory=dict_row)
             return cursor.execute(_CLAIM).fetchone()
 
+    worker = Claiming(address)
+    assert not worker.process_one()
+    assert worker._store.run  # it has a lease
     (job,) = jobs_named(f"own-claim-{new_id()}", 1)
     job.max_attempts = 1
     shown.submit(job)
-    worker = Claiming(address)
     lost(relay, _COMMIT, True, worker.process_one)
 
     assert worker.process_one()

@@ -192,7 +192,7 @@ def test_the_remedy_for_a_newer_schema_names_no_file(new_name: str) -> None:
     with JobQueue(address):
         pass
     with closing(new_connection(address)) as connection:
-        connection.execute("UPDATE gigq_schema SET version = 999")
+        connection.execute("INSERT INTO gigq_schema VALUES (999, '2026-01-01')")
 
     with pytest.raises(SchemaTooNew, match="give this one a schema or database of its own"):
         JobQueue(address).get_statistics()
