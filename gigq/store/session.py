@@ -10,7 +10,7 @@ from gigq.errors import StoreError, StoreLocked, StoreUnavailable
 from gigq.model.storable_text import storable_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 Row = dict[str, Any]
@@ -159,6 +159,23 @@ class Session(ABC):
         closed = self.many("complete_execution", executions)
         ended = self.many("complete_job_of_execution", jobs)
         return closed == ended == len(rows)
+
+    def queues_with_due_jobs(
+        self,
+        excluded: Collection[str],
+        limit: int,  # noqa: ARG002 - as PostgreSQL counts
+    ) -> tuple[list[Any], int | None]:
+        """Return the names of the queues with due jobs, and the number of those jobs.
+
+        Args:
+            excluded: the names to leave out.
+            limit: the largest number to count.
+
+        Returns:
+            No number with SQLite: a second statement costs less there than one for both.
+        """
+        found = [row["queue"] for row in self.all("queues_with_due_jobs")]
+        return [name for name in found if name not in excluded], None
 
     def best_due(self, queues: Sequence[str], limit: int) -> list[Row]:
         """Return the best due jobs of some queues, in their order."""

@@ -24,13 +24,7 @@ pytestmark = pytest.mark.only("sqlite")
 
 DUE = [
     *("claim_from_queue", "claim_from_queues", "claim_from_every_queue", "anything_due"),
-    *(
-        "queues_with_due_jobs",
-        "due_up_to",
-        "due_in_every_queue",
-        "best_due",
-        "anything_due_in_queues",
-    ),
+    *("queues_with_due_jobs", "due_up_to", "best_due", "anything_due_in_queues"),
 ]
 DELAYED = [
     *("promote_delayed", "next_due_at", "next_due_at_in_queues", "next_due_at_in_other_queues"),

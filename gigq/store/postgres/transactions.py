@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from gigq.model.storable_text import storable_list
 from gigq.store.dialect import POSTGRES
 from gigq.store.job_row import JobRow
 from gigq.store.postgres import drivers
@@ -15,7 +17,7 @@ from gigq.store.session import NOTHING, Deadlock, Session
 from gigq.store.statements import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from gigq.store.session import Completion, Limits, Row
 
@@ -85,6 +87,13 @@ class PostgresSession(Session):
         """Complete executions and their jobs in one statement, which locks the jobs first."""
         self._cursor.execute(self._sql["complete_together"], [*_columns(rows), self.now])
         return bool(self._cursor.fetchone() == (len(rows), len(rows)))
+
+    def queues_with_due_jobs(self, excluded: Collection[str], limit: int) -> tuple[list[Any], int]:
+        """Return the names of the queues with due jobs, and the number of those jobs."""
+        params = {"excluded": storable_list(excluded), "limit": limit}
+        row = self.one("due_in_every_queue", params)
+        assert row is not None
+        return json.loads(row["queues"]), row["due"]
 
     def best_due(self, queues: Sequence[str], limit: int) -> list[Row]:
         """Return the best due jobs of some queues, in their order, and lock them."""

@@ -127,27 +127,6 @@ FROM (
     LIMIT :limit
 ) AS found;
 
--- The names of the queues with due jobs, and the number of the jobs. A name that is no text, which
--- foreign SQL may have written, cannot be in a JSON list: NULL stands for it.
--- name: due_in_every_queue
-WITH RECURSIVE {named_queues},
-served AS MATERIALIZED (
-    SELECT queue FROM named
-    WHERE queue IS NOT NULL AND queue NOT IN (SELECT value FROM json_each(:excluded))
-)
-SELECT
-    (
-        SELECT json_group_array(CASE WHEN typeof(queue) = 'text' THEN queue END) FROM served
-    ) AS queues,
-    (
-        SELECT count(*) FROM (
-            SELECT 1 FROM served
-            CROSS JOIN jobs ON jobs.queue = served.queue
-            WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL
-            LIMIT :limit
-        )
-    ) AS due;
-
 -- name: anything_due_in_queues
 SELECT 1 AS due
 FROM json_each(:queues) AS named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gigq.model.ids import new_ids
 from gigq.model.served_queues import parse
@@ -170,17 +170,17 @@ def _due(session: Session, claimant: Claimant, limit: int) -> tuple[list[str], i
 
     There are none when a name cannot be a parameter.
     """
-    served = parse(claimant.queues)
-    names = storable_list(served.names)
-    if not served.all_but:
-        row = session.one("due_up_to", {"queues": names, "limit": limit})
-        return list(served.names), row["due"] if row else 0
-    row = session.one("due_in_every_queue", {"excluded": names, "limit": limit})
-    assert row is not None
-    found = json.loads(row["queues"])
-    # Foreign SQL may have written bytes, or text that was decoded with replacements.
-    plain = all(isinstance(name, str) and _REPLACEMENT not in name for name in found)
-    return (found, row["due"]) if plain else ([], 0)
+    served, due = parse(claimant.queues), None
+    names: list[Any] = [*served.names]
+    if served.all_but:
+        names, due = session.queues_with_due_jobs(served.names, limit)
+        # Foreign SQL may have written bytes, or text that was decoded with replacements.
+        if not all(isinstance(name, str) and _REPLACEMENT not in name for name in names):
+            return [], 0
+    if due is None:
+        row = session.one("due_up_to", {"queues": storable_list(names), "limit": limit})
+        due = row["due"] if row else 0
+    return names, due
 
 
 def _fits(row: Row, request: ClaimRequest) -> bool:
