@@ -56,7 +56,7 @@ def is_running(queue: JobQueue, job_id: str) -> bool:
 def test_a_process_that_cannot_renew_its_lease_ends_while_it_runs_a_job(
     address: str, queue: JobQueue
 ) -> None:
-    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": "/nowhere", "seconds": 600}))
+    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": "/absent", "seconds": 600}))
     environment = clean_environment(PYTHONPATH=TESTS)
     with relaying_to(address) as relay:
         given = postgres.with_option(through(relay, address), LEASE)
