@@ -31,4 +31,7 @@ def storable_value(value: Value) -> Value:
 
 def storable_list(values: Iterable[Any]) -> str:
     """Return a JSON list to bind: PostgreSQL refuses one that has an escaped NUL or half a pair."""
-    return json.dumps([storable_value(value) for value in values])
+    found = [*values]
+    text = json.dumps(found)
+    # Most lists are of ids, which are stored as they are.
+    return json.dumps([storable_value(value) for value in found]) if "\\u" in text else text
