@@ -13,9 +13,9 @@ from gigq.model.storable_text import storable, storable_list, storable_value
 from gigq.store.verbs import dependents
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-    from gigq.model.claim import Claim, Finished, SettleBatch
+    from gigq.model.claim import Finished
     from gigq.store.database import Row, Session
     from gigq.store.session import Completion
 
@@ -33,22 +33,24 @@ def settle(session: Session, execution_id: str, result: ExecutionResult) -> Sett
     return _settle_otherwise(session, execution_id, result)
 
 
-def is_plain(batch: SettleBatch) -> bool:
-    """Return True when one statement settles the whole batch, which locks its jobs by itself."""
-    return not batch.released and all(_is_plain(one.result) for one in batch.finished)
+def plain_ones(finished: Sequence[Finished]) -> list[Finished]:
+    """Return those that can be settled by one statement, which locks their jobs by itself."""
+    return [one for one in finished if _is_plain(one.result)]
 
 
-def settle_together(session: Session, finished: Sequence[Finished]) -> list[Settled | None]:
-    """Settle several executions, all successful ones together.
+def settle_together(
+    session: Session, finished: Sequence[Finished], plain: Sequence[Finished]
+) -> list[Settled | None]:
+    """Settle several executions, the `plain_ones` among them first and together.
 
     Raises:
         Contended: not all could be settled; the caller must roll the transaction back.
     """
-    done = _complete(session, [one for one in finished if _is_plain(one.result)])
-    for one in finished:
-        if not _is_plain(one.result):
-            done[one.claim.execution_id] = settle(session, one.claim.execution_id, one.result)
-    return [done[one.claim.execution_id] for one in finished]
+    done = _complete(session, plain)
+    return [
+        done[id_] if (id_ := one.claim.execution_id) in done else settle(session, id_, one.result)
+        for one in finished
+    ]
 
 
 def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
@@ -100,21 +102,19 @@ def _complete(session: Session, finished: Sequence[Finished]) -> dict[str, Settl
         raise Contended
     parents = storable_list(one.claim.job_id for one in finished)
     awaited = {row["parent_id"] for row in session.all("awaited_among", {"ids": parents})}
-    return {
-        one.claim.execution_id: _completed_claim(session, one.claim, awaited) for one in finished
-    }
-
-
-def _completed_claim(session: Session, claim: Claim, awaited: Collection[str]) -> Settled:
-    due_in = dependents.release(session, claim.job_id) if claim.job_id in awaited else ()
-    return _completed(claim.job_id, claim.execution_id, claim.attempt, claim.max_attempts, due_in)
+    done: dict[str, Settled | None] = {}
+    for claim in [one.claim for one in finished]:
+        due_in = dependents.release(session, claim.job_id) if claim.job_id in awaited else ()
+        ids = claim.job_id, claim.execution_id
+        done[claim.execution_id] = _completed(*ids, claim.attempt, claim.max_attempts, due_in)
+    return done
 
 
 def _completed(
     job_id: str, execution_id: str, attempt: int, max_attempts: int, due_in: tuple[str, ...]
 ) -> Settled:
-    ids = job_id, execution_id, JobStatus.COMPLETED
-    return Settled(*ids, attempt, max_attempts, released=len(due_in), due_in=due_in)
+    usual = job_id, execution_id, JobStatus.COMPLETED, attempt, max_attempts
+    return Settled(*usual, released=len(due_in), due_in=due_in) if due_in else Settled(*usual)
 
 
 def _completion(one: Finished) -> Completion:

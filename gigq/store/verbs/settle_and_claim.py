@@ -275,15 +275,15 @@ def queues_with_delayed_jobs(db: Database, now: str) -> list[str]:
 
 
 def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> list[Settled | None]:
-    claims = [*(one.claim for one in batch.finished), *batch.released]
-    if len(claims) > 1 and not (together and settling.is_plain(batch)):
+    finished = batch.finished
+    plain = settling.plain_ones(finished) if together and len(finished) > 1 else []
+    if len(finished) + len(batch.released) > 1 and (len(plain) < len(finished) or batch.released):
+        claims = [*(one.claim for one in finished), *batch.released]
         session.lock("jobs", {"ids": storable_list(claim.job_id for claim in claims)})
-    if together and len(batch.finished) > 1:
-        done = settling.settle_together(session, batch.finished)
+    if plain:
+        done = settling.settle_together(session, finished, plain)
     else:
-        done = [
-            settling.settle(session, one.claim.execution_id, one.result) for one in batch.finished
-        ]
+        done = [settling.settle(session, one.claim.execution_id, one.result) for one in finished]
     back = [settling.release(session, claim.job_id, claim.execution_id) for claim in batch.released]
     return [*done, *back]
 
