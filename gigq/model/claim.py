@@ -73,19 +73,20 @@ class Claim(NamedTuple):
         get = columns.get
         id_, execution_id, name = columns["id"], columns["execution_id"], columns["name"]
         queue, attempt, limit = get("queue") or "default", get("attempts"), get("memory_limit")
+        passes = get("pass_parent_results")
         if not (type(id_) is type(execution_id) is type(name) is type(queue) is str):
             raise _no_text(columns)
         return cls(
             id_,
             execution_id,
             name,
-            _function(columns),
+            _reference(columns["function_module"], columns["function_name"], get("function_file")),
             _params(get("params")),
             attempt if type(attempt) is int and 0 < attempt < _MOST_ATTEMPTS else _attempt(attempt),
             _number(columns, "max_attempts") or 1,
             _timeout(columns),
             _dependencies(get("dependencies")),
-            _optional_bool(get("pass_parent_results")),
+            None if passes is None else bool(passes),
             queue,
             get("worker_id") or "",
             None if limit is None else _memory_limit(limit),
@@ -209,12 +210,6 @@ def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates values
 
 
-def _function(columns: Mapping[str, Any]) -> FunctionRef:
-    return _reference(
-        columns["function_module"], columns["function_name"], columns.get("function_file")
-    )
-
-
 @lru_cache(maxsize=1000)
 def _reference(module: str, name: str, file: str | None) -> FunctionRef:
     columns = {"function_module": module, "function_name": name, "function_file": file or ""}
@@ -300,7 +295,3 @@ def _memory_limit(value: Any) -> int:
     if not 0 <= value < _MOST_BYTES:
         raise unreadable("memory_limit", value, "which is no number of bytes")
     return int(value)
-
-
-def _optional_bool(value: Any) -> bool | None:
-    return None if value is None else bool(value)
