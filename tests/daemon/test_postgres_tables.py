@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.parametrize("daemons", ["postgres"], indirect=True),
 ]
 
-TABLES = "jobs, job_executions, job_dependencies, gigq_schema, gigq_store"
+TABLES = ", ".join(postgres.TABLES)
 
 
 @pytest.fixture

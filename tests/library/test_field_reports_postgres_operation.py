@@ -242,8 +242,7 @@ def test_the_tables_are_dropped_and_the_functions_are_left(address: str) -> None
     JobQueue(address).close()
     sql(
         address,
-        "DROP TABLE jobs, job_executions, job_dependencies, gigq_processes, gigq_schema, "
-        "gigq_store",
+        f"DROP TABLE {', '.join(postgres.TABLES)}",
     )
 
     with JobQueue(address) as queue, closing(Worker(address)) as worker:

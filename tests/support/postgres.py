@@ -20,11 +20,17 @@ from urllib.parse import urlsplit
 import psycopg
 
 from gigq.model.ids import new_id
+from gigq.store import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SERVER = "GIGQ_TEST_POSTGRES"
+TABLES = (
+    *(name for name, columns in migrate.fresh_objects("sqlite").items() if columns),
+    "gigq_store",
+)
+"""The tables of a queue on PostgreSQL."""
 
 _FOLDER = "GIGQ_TEST_POSTGRES_FOLDER"
 _PREFIX = f"gigq-postgres-{os.geteuid()}-"

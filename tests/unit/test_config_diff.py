@@ -66,7 +66,7 @@ def test_the_groups_of_keys_have_the_effects_that_operators_were_promised():
 
     assert restart == {
         "daemon.name", "daemon.runtime_dir", "daemon.user", "daemon.group", "queue.database",
-        "queue.schema", "queue.pooler", "queue.direct_address", "log.file",
+        "queue.schema", "queue.pooler", "queue.direct_address", "queue.lease", "log.file",
     }  # fmt: skip
     assert {found[f"code.{key}"] for key in schema.CodeConfig.KEYS} == {Effect.RECYCLE}
     assert found["pools.a.size"] is Effect.LIVE

@@ -56,6 +56,7 @@ def restarts_of_limits(
         _stop=None,
         _open_files_limit=nullcontext(),
         _reloads=SimpleNamespace(at=float("inf")),
+        _lease_watch=SimpleNamespace(next_step=lambda _now: float("inf")),
         _watchdog=None,
         _repairs=SimpleNamespace(at=clock.now + due),
         _status=SimpleNamespace(ready=True),
