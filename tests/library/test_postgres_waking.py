@@ -174,6 +174,19 @@ def test_a_notification_wakes_an_idle_worker(queue: JobQueue, address: str) -> N
     assert True in waits[number - 1 :]
 
 
+def test_the_cancel_of_a_running_job_is_notified_to_the_host_that_runs_it(
+    queue: JobQueue, address: str, heard: psycopg.Connection[Any]
+) -> None:
+    job_id = queue.submit(Job("job", nothing, queue="far"))
+    assert Worker(address)._claim_job()
+    notifications(heard)
+    over = time.monotonic() + 2 * DEBOUNCE
+    wait_until(lambda: time.monotonic() > over, why="another notification may be sent")
+
+    assert queue.cancel(job_id, running=True)
+    assert notifications(heard) == [["far"]]
+
+
 def test_a_lost_notification_costs_one_poll(queue: JobQueue, address: str) -> None:
     with working(address) as waits, JobQueue(f"{address}&notify=off") as silent:
         wait_until(lambda: False in waits)

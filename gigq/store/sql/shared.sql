@@ -347,7 +347,7 @@ SELECT DISTINCT queue FROM (
 
 -- Lists of ids are one JSON text, so that the statement's text is constant.
 -- name: jobs_by_id
-SELECT id, name, status, on_parent_failure, retry_after
+SELECT id, name, status, queue, on_parent_failure, retry_after
 FROM jobs
 WHERE id IN (SELECT value FROM json_each(:ids));
 

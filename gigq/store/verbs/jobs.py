@@ -28,7 +28,7 @@ class Changed(NamedTuple):
 
     Attributes:
         status: the job's status.
-        due_in: the queue of each job that became due because of it.
+        due_in: the queue of each job that became due because of it, or whose daemon has to end it.
         failed_dependents: dependents that failed because of it.
     """
 
@@ -179,11 +179,12 @@ def _cancel(session: Session, job_ids: list[str], *, is_awaited: bool) -> dict[s
 def _request(session: Session, job_ids: list[str]) -> dict[str, Changed]:
     """Request the cancel of the running ones among some jobs."""
     rows = session.all("jobs_by_id", {"ids": storable_list(job_ids)})
-    may_run = {row["id"] for row in rows if row["status"] == JobStatus.RUNNING.value}
+    queues = {row["id"]: row["queue"] for row in rows if row["status"] == JobStatus.RUNNING.value}
     return {
-        job_id: Changed(JobStatus.RUNNING)
+        job_id: Changed(JobStatus.RUNNING, (queues[stored],))
         for job_id in job_ids
-        if storable_value(job_id) in may_run and settle_and_claim.request_cancel(session, job_id)
+        if (stored := storable_value(job_id)) in queues
+        and settle_and_claim.request_cancel(session, job_id)
     }
 
 
