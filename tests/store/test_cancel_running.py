@@ -165,7 +165,9 @@ def test_one_verb_cancels_what_waits_and_asks_what_runs(db: Database) -> None:
     waiting = stored(db)
     taken(db)
 
-    assert jobs.cancel(db, [running], running=True).get(running) == Changed(JobStatus.RUNNING, ("default",))
+    assert jobs.cancel(db, [running], running=True).get(running) == Changed(
+        JobStatus.RUNNING, ("default",)
+    )
     assert jobs.cancel(db, [waiting], running=True).get(waiting) == Changed(JobStatus.CANCELLED)
     assert jobs.cancel(db, [waiting], running=True).get(waiting) is None
     assert jobs.cancel(db, ["nobody"], running=True).get("nobody") is None
