@@ -20,7 +20,7 @@ from gigqd.errors import GigqdError
 from gigqd.host.runtime_files import RuntimeFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torture.database import Database
@@ -201,16 +201,24 @@ class Daemon:
         """A child, by the number that the daemon has for it."""
         return Victim(pid, lambda pid: is_tagged(pid, self.marks))
 
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        return [line for _, line in self._log() if line]
+
+    def _log(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The text of each line of the log, and what it has; nothing when it is no JSON."""
+        for text in self.log_path.read_text(errors="replace").splitlines():
+            try:
+                yield text, json.loads(text)
+            except ValueError:
+                yield text, {}
+
     def log_problems(self) -> list[str]:
         """Tracebacks of the daemon's own code in its log, and lines that are none; each once."""
         problems: Counter[str] = Counter()
-        for text in self.log_path.read_text(errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-            except ValueError:
-                if not text.startswith("gigqd"):
-                    problems[f"no JSON: {text[:200]}"] += 1
-                continue
+        for text, line in self._log():
+            if not line and not text.startswith("gigqd"):
+                problems[f"no JSON: {text[:200]}"] += 1
             if "traceback" in line and str(line.get("logger")).startswith("gigqd."):
                 frames = [one.strip() for one in str(line["traceback"]).splitlines()]
                 problems[" | ".join([str(line["event"]), *frames[-4:]])] += 1

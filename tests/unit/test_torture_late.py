@@ -89,6 +89,15 @@ def test_children_of_a_killed_supervisor_are_set_apart_until_the_next_daemon_is_
     assert late.orphans == {"e1"}
 
 
+def test_a_job_may_begin_between_the_note_of_a_kill_and_the_kill():
+    child = line("child", 8.0)
+
+    rest, late = set_apart(history(START, *killed(0.99, 9.0), child))
+
+    assert child not in rest.lines
+    assert late.orphans == {"e1"}
+
+
 def test_a_host_with_another_clock_and_the_same_process_numbers_is_brought_in_line():
     lines = [
         line("start", 1.0, "e1", "h1"),

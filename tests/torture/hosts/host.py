@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from signal import SIGCONT, SIGSTOP
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ class Host(Daemon):
                 self._stop(pid)
 
     def wake_all(self) -> None:
-        """Let all processes go on."""
+        """Let all processes go on, in any order."""
+        random.shuffle(self._stopped)
         for victim in self._stopped:
             victim.send(SIGCONT)
             victim.close()

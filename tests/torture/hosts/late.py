@@ -89,7 +89,8 @@ def _woke(stops: list[tuple[float, float]], began: float, at: float) -> float | 
 
 
 def _is_orphan(kills: list[tuple[float, float]], began: float, at: float) -> bool:
-    return any(began <= killed and at <= up for killed, up in kills)
+    # The note of a kill is older than the kill: a job may begin between the two.
+    return any(began <= up and killed <= at <= up for killed, up in kills)
 
 
 def _spans(history: History, first: str, last: str) -> dict[str, list[tuple[float, float]]]:

@@ -97,6 +97,11 @@ class Namespaces:
                     (numbers,) = [t for t in status.splitlines() if t.startswith("NSpid:")]
                     yield int(numbers.split()[-1]), pid
 
+    @property
+    def id(self) -> str:
+        """The id of the process namespace."""
+        return str(self._processes)
+
     def has(self, pid: int) -> bool:
         """Whether a process of outside is one of those in there."""
         with suppress(OSError):

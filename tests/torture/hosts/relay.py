@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,13 @@ from typing import Any
 
 _SIZE = 65536
 _WAYS = ("out", "in")
+_KEEPALIVE = {
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE): 1,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE): 4,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL): 4,
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT): 10,
+}
+"""Finds clients that have died while their host was cut off, as a server would."""
 
 
 @dataclass(eq=False)
@@ -56,6 +64,8 @@ class Port:
         except OSError:
             writer.transport.abort()
             return
+        for (level, option), value in _KEEPALIVE.items():
+            writer.get_extra_info("socket").setsockopt(level, option, value)
         connection = Connection(self, {"client": writer, "server": onward[1]})
         self.connections.add(connection)
         ways = [

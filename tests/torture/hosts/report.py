@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from torture import report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torture.hosts.host import Host
     from torture.hosts.run import HostsRun
+
+_COUNTED = {
+    "lease_not_renewed": "leases that nearly ended or ended",
+    "lease_renewed": "renewed after that",
+    "supervisor_stalled": "stalls of supervisors",
+    "job.superseded": "late outcomes that were refused",
+}
 
 
 def figures(run: HostsRun) -> list[str]:
@@ -18,4 +29,20 @@ def figures(run: HostsRun) -> list[str]:
         "the latest": f"{max(woken, default=0.0):.3f} s",
         "attempts whose children outlived the supervisor": str(len(run.late.orphans)),
     }
-    return [*report.figures(run), report.one_line("superseded", late)]
+    leases = Counter(name for host in run.hosts for name in _named_events(host))
+    return [
+        *report.figures(run),
+        report.one_line("leases", leases),
+        report.one_line("superseded", late),
+    ]
+
+
+def _named_events(host: Host) -> Iterator[str]:
+    """What the log of a host has of leases and rescues."""
+    for line in host.log():
+        event = line.get("event")
+        if event in _COUNTED:
+            yield _COUNTED[event]
+        if event == "job_lost":
+            is_own = host.namespaces.id in str(line.get("run")).split(":")
+            yield "jobs of dead runs of the same host" if is_own else "jobs of other hosts rescued"

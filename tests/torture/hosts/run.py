@@ -33,6 +33,7 @@ _CLOCK_AHEAD = {"c": 600.0}
 _SUBMITTERS = 3
 _PACE = 2.0
 _LENGTHY = 0.2
+_SETTINGS = {"queue.lease": "4s", "pools.default.size": 3, "pools.second.size": 1}
 _NEVER = float("inf")
 _SEEN_WITHIN = 30.0
 _RUNS = "SELECT DISTINCT run FROM job_executions WHERE run IS NOT NULL"
@@ -45,10 +46,15 @@ class HostsRun(Course):
         home: an empty directory for all of its files.
         seed: what chance depends on.
         duration: for how many seconds faults are made.
+
+    Attributes:
+        hosts: the hosts.
+        late: what the check has set apart.
     """
 
     def __init__(self, home: Path, seed: int, duration: float) -> None:
         self.late = Late()
+        self.hosts: list[Host] = []
         self._open = ExitStack()
         notes = Notes(home / "ledger")
         database = HostedDatabase(notes, home)
@@ -61,7 +67,6 @@ class HostsRun(Course):
         self._crowd = Crowd(
             home, database.address, seed, _SUBMITTERS, notes, pace=_PACE, lengthy=_LENGTHY
         )
-        self._hosts: list[Host] = []
         self._up: set[str] = set()
         for name in NAMES:
             (home / name).mkdir()
@@ -84,12 +89,12 @@ class HostsRun(Course):
         link = Link(hub, namespaces, number)
         link.relay()
         address = f"postgresql://postgres@{HUB}:{link.port}/postgres"
-        own = {"queue.database": address, "pools.default.size": 3, "pools.second.size": 1}
-        host = Host(self.home / name, database, namespaces, own, _CLOCK_AHEAD.get(name, 0.0))
+        settings = {"queue.database": address, **_SETTINGS}
+        host = Host(self.home / name, database, namespaces, settings, _CLOCK_AHEAD.get(name, 0.0))
         notes = self.notes.of(host=name)
         faults = HostFaults(host, link, self._crowd, notes)
         faults.life = self._add_daemon(host, faults, notes)
-        self._hosts.append(host)
+        self.hosts.append(host)
         seed_of_host = f"{seed}/{name}"
         faulty = plan(seed_of_host, self.duration, HOST_DECK, SPANS, HOST_PACE, _NEVER)
         self._add_plan(faults, faulty)
@@ -113,8 +118,8 @@ class HostsRun(Course):
     def _show_that_they_are_strangers(self) -> None:
         """Each host takes the run of its own daemon for one of this host, and no other one."""
         runs = self._runs()
-        seen = [self._sight(host, runs) for host in self._hosts]
-        for host, judged in zip(self._hosts, seen, strict=True):
+        seen = [self._sight(host, runs) for host in self.hosts]
+        for host, judged in zip(self.hosts, seen, strict=True):
             known = [run for run, signs in judged.items() if signs == [True, True]]
             strange = [run for run, signs in judged.items() if signs == [False, False]]
             if (len(known), len(strange)) != (1, len(NAMES) - 1):
@@ -137,7 +142,7 @@ class HostsRun(Course):
 
     def _tend(self, *, go_on: bool) -> None:
         super()._tend(go_on=go_on)
-        for host, life in zip(self._hosts, self._lives, strict=True):
+        for host, life in zip(self.hosts, self._lives, strict=True):
             if life.state == "up" and host.name not in self._up:
                 self._up.add(host.name)
                 ledger.note(self.notes.ledger, UP, host=host.name)
@@ -145,6 +150,6 @@ class HostsRun(Course):
                 self._up.discard(host.name)
 
     def _checked(self, history: History) -> History:
-        ahead = {host.name: host.clock_ahead for host in self._hosts}
+        ahead = {host.name: host.clock_ahead for host in self.hosts}
         kept, self.late = set_apart(as_of_one_host(history, ahead))
         return kept
