@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
+from guards import read_guards
 from support.tree import ROOT
 from torture.hosts.namespaces import are_possible
 
@@ -19,15 +21,13 @@ pytestmark = [
 ]
 
 SEED = 1
-SECONDS = 20
 
 
-@pytest.mark.fault("J6")
-def test_daemons_on_three_hosts_break_no_promise(tmp_path):
-    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    plan = ["--seed", str(SEED), "--duration", str(SECONDS), "--home", str(tmp_path / "run")]
-
-    done = subprocess.run(
+def tortured(tree, home, seconds):
+    """Make a run of the code in a folder."""
+    paths = os.pathsep.join([str(tree / "tests"), str(tree)])
+    plan = ["--seed", str(SEED), "--duration", str(seconds), "--home", str(home)]
+    return subprocess.run(
         [sys.executable, "-m", "torture.hosts", *plan],
         env={**os.environ, "PYTHONPATH": paths},
         capture_output=True,
@@ -35,5 +35,24 @@ def test_daemons_on_three_hosts_break_no_promise(tmp_path):
         timeout=280,
     )
 
+
+@pytest.mark.fault("J6")
+def test_daemons_on_three_hosts_break_no_promise(tmp_path):
+    done = tortured(ROOT, tmp_path / "run", 20)
+
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OK: " in done.stdout
+
+
+@pytest.mark.soak
+def test_jobs_overlap_when_supervisors_do_not_look_at_the_lease(tmp_path):
+    for name in ("gigq", "gigqd", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (guard,) = [one for one in read_guards() if one.file == "gigqd/supervisor/lease_watch.py"]
+    file = tmp_path / guard.file
+    file.write_text(guard.taken_out(file.read_text()))
+
+    done = tortured(tmp_path, tmp_path / "run", 100)
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "VIOLATION overlapping: " in done.stdout
