@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from gigq import events
-from gigq.execution import attempt, plain_lease, plain_worker_rescue
+from gigq.execution import attempt, plain_worker_rescue
 from gigq.execution.callbacks import Callbacks, Overrides, Settings
 from gigq.execution.hooks import Hooks, worker_hooks
 from gigq.execution.job_context import PlainJobContext
@@ -21,7 +21,7 @@ from gigq.model.storable_text import storable
 from gigq.store.backend import BackendOfPath, StoreHandle
 from gigq.store.database import LOCK_TIMEOUT
 from gigq.store.sqlite.file.filesystem import DatabasePath
-from gigq.worker_backend import backend_of_worker
+from gigq.worker_backend import backend_of_worker, end_lease, guarded, run_of
 
 if TYPE_CHECKING:
     import logging
@@ -145,7 +145,7 @@ class Worker:
         finally:
             self._stop_notice = None
             stop_notice.close()
-            plain_lease.end(self.backend)
+            end_lease(self.backend)
 
     def stop(self) -> None:
         """Make `start` return after the current job. Any thread may call it."""
@@ -287,8 +287,8 @@ class Worker:
             self._claim_job if self._overrides("_claim_job") else None,
             self._complete_job if self._overrides("_complete_job") else None,
         )
-        guarded = plain_lease.guarded(self.backend, callbacks)
-        return Runner(worker_id, store, self._settings, guarded, overrides)
+        callbacks = guarded(self.backend, callbacks)
+        return Runner(worker_id, store, self._settings, callbacks, overrides)
 
     @property
     def _runner(self) -> Runner:
@@ -314,7 +314,7 @@ class Worker:
                 held=self._get_connection if self._overrides("_get_connection") else None,
                 lock_timeout=lambda: self.lock_timeout,
                 durable=self.durable,
-                run=plain_lease.run_of(self.backend),
+                run=run_of(self.backend),
             )
         return self._opened
 

@@ -1,4 +1,4 @@
-"""The backend of a worker, from the queue or the path that it is given."""
+"""The backend of a worker, from the queue or the path that it is given, and its lease there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from gigq.store.sqlite.file.filesystem import absolute
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
+    from gigq.execution.callbacks import Callbacks
+    from gigq.execution.plain_lease import EndlessLease, PlainLease
     from gigq.store.backend import Backend
 
 
@@ -52,6 +55,34 @@ def backend_of_worker(given: JobQueue | str | os.PathLike[str]) -> tuple[Any, Ba
 
         return path, PostgresBackend(str(path), WORKER)
     return path, backend_of(path)
+
+
+def run_of(backend: Backend) -> Callable[[], str] | None:
+    """Return the function that returns the run of this process and sees to its lease."""
+    lease = _lease_of(backend)
+    return None if lease is None else lease.for_claim
+
+
+def guarded(backend: Backend, given: Callbacks) -> Callbacks:
+    """Return callbacks of a worker that also note its running jobs at the lease."""
+    lease = _lease_of(backend)
+    return given if lease is None else lease.guarded(given)
+
+
+def end_lease(backend: Backend) -> None:
+    """End the lease of this process, unless another worker of it runs a job."""
+    lease = _lease_of(backend)
+    if lease is not None:
+        lease.end()
+
+
+def _lease_of(backend: Backend) -> PlainLease | EndlessLease | None:
+    """Return the lease of this process at a database; None with a file, which needs none."""
+    if backend.lease is None:
+        return None
+    from gigq.execution import plain_lease
+
+    return plain_lease.lease_of(backend)
 
 
 def _backend_of_queue(queue: JobQueue) -> Backend:

@@ -23,8 +23,6 @@ from gigq.store.verbs import processes
 from gigq.store.verbs.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gigq.execution.callbacks import Callbacks
     from gigq.model.claim import Claim
     from gigq.model.execution_result import ExecutionResult
@@ -181,32 +179,11 @@ class EndlessLease:
             self._run = ""
 
 
-def run_of(backend: Backend) -> Callable[[], str] | None:
-    """Return the function that returns the run of this process and sees to its lease."""
-    lease = _lease_of(backend)
-    return None if lease is None else lease.for_claim
-
-
-def guarded(backend: Backend, given: Callbacks) -> Callbacks:
-    """Return callbacks of a worker that also note its running jobs at the lease."""
-    lease = _lease_of(backend)
-    return given if lease is None else lease.guarded(given)
-
-
-def end(backend: Backend) -> None:
-    """End the lease of this process, unless another worker of it runs a job."""
-    lease = _lease_of(backend)
-    if lease is not None:
-        lease.end()
-
-
-def _lease_of(backend: Backend) -> PlainLease | EndlessLease | None:
-    """Return the lease of this process at a database; None where none is needed.
+def lease_of(backend: Backend) -> PlainLease | EndlessLease:
+    """Return the lease of this process at a database on a server.
 
     All workers of the process share it, but not those with connections of their own.
     """
-    if backend.lease is None:
-        return None
     # A forked child has a lease of its own.
     key = os.getpid(), str(backend.path) if backend.lease else id(backend)
     if key not in _leases:

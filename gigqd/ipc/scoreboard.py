@@ -15,7 +15,6 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from gigq.model.cause import Cause
-from gigq.model.lease import Lease
 
 _COUNT = struct.Struct("<Q")
 _REPORT = struct.Struct("<B?xxiQQdddQQ40s40s96s96s")
@@ -185,13 +184,13 @@ class Cell:
         return number
 
     @property
-    def lease(self) -> Lease:
-        """Return the daemon's lease, which the recorder renews; the same for every child."""
+    def lease(self) -> tuple[int, float]:
+        """Return the values of the daemon's lease, which is the same for every child."""
         return _lease_in(self._memory)
 
-    def write_lease(self, lease: Lease) -> None:
+    def write_lease(self, number: int, ends: float) -> None:
         """Publish the daemon's lease; its number and its end share a word, as the last orders."""
-        word = (lease.number << _LEASE_BITS) + int(lease.ends * _MILLISECONDS)
+        word = (number << _LEASE_BITS) + int(ends * _MILLISECONDS)
         self._memory[_LEASE_AT : _LEASE_AT + _LEASE.size] = _LEASE.pack(word % (1 << 64))
 
     def peak_of(self, number: int) -> int:
@@ -298,8 +297,8 @@ class Scoreboard:
         self._used = 1
 
     @property
-    def lease(self) -> Lease:
-        """The daemon's lease."""
+    def lease(self) -> tuple[int, float]:
+        """The values of the daemon's lease, which the recorder renews."""
         return _lease_in(self._memory)
 
     def take(self) -> Cell:
@@ -323,10 +322,10 @@ class Scoreboard:
         self._free.append(cell.index)
 
 
-def _lease_in(memory: mmap.mmap) -> Lease:
+def _lease_in(memory: mmap.mmap) -> tuple[int, float]:
     (word,) = _LEASE.unpack_from(memory, _LEASE_AT)
     number, milliseconds = divmod(word, 1 << _LEASE_BITS)
-    return Lease(number, milliseconds / _MILLISECONDS)
+    return number, milliseconds / _MILLISECONDS
 
 
 def _activity(number: int) -> Activity:

@@ -34,6 +34,7 @@ class OwnProcess:
         self._forget_ended_at = 0.0
         self._renewal: LeaseRenewal | None = None
         if config.database_file is None:
+            from gigq.model.lease import Lease
             from gigq.store.lease_renewal import LeaseRenewal
             from gigq.store.postgres.address import parse
             from gigq.store.verbs.processes import Process
@@ -41,7 +42,7 @@ class OwnProcess:
             length = parse(config.queue.database).lease
             host, pid = socket.gethostname(), os.getppid()
             process = Process(run, "gigqd", host, pid, __version__, length)
-            self._renewal = LeaseRenewal(database, process, cell.lease)
+            self._renewal = LeaseRenewal(database, process, Lease(*cell.lease))
 
     def renew_if_due(self) -> None:
         """Renew the lease once a third of it is over.
@@ -51,7 +52,7 @@ class OwnProcess:
         """
         if self._renewal is None or not self._renewal.renew_if_due():
             return
-        self._cell.write_lease(self._renewal.lease)
+        self._cell.write_lease(*self._renewal.lease)
         if time.monotonic() >= self._forget_ended_at:
             self._forget_ended_at = time.monotonic() + _FORGET_EVERY
             self._renewal.forget_ended(_FORGET_AFTER)

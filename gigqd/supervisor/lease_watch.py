@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigq.model.cause import Cause
+from gigq.model.lease import Lease
 from gigqd import logs
 from gigqd.ipc.scoreboard import Activity
 
@@ -30,13 +31,13 @@ class LeaseWatch:
     Args:
         board: the scoreboard, with the lease.
         children: the children.
-        length: the length of the lease in seconds; None when the daemon has none.
+        length: the length of the lease in seconds.
 
     Attributes:
         is_over: the lease is over, or nearly: nothing may be claimed.
     """
 
-    def __init__(self, board: Scoreboard, children: Children, length: float | None) -> None:
+    def __init__(self, board: Scoreboard, children: Children, length: float) -> None:
         self._board = board
         self._children = children
         self._length = length
@@ -58,7 +59,8 @@ class LeaseWatch:
         Args:
             now: the time, in seconds of the monotonic clock.
         """
-        if self._length is None or not (lease := self._board.lease).number:
+        lease = Lease(*self._board.lease)
+        if not lease.number:
             return
         left = lease.left
         self._note(is_over=left <= self._length / _PAUSE_CLAIMS_AT)
@@ -67,7 +69,8 @@ class LeaseWatch:
 
     def next_step(self, now: float) -> float:
         """Return when `step` is due again, in seconds of the monotonic clock."""
-        if self._length is None or not (lease := self._board.lease).number:
+        lease = Lease(*self._board.lease)
+        if not lease.number:
             return float("inf")
         limit = _END_JOBS_AT if self.is_over else _PAUSE_CLAIMS_AT
         return now + min(max(0.05, lease.left - self._length / limit), _LONGEST_SLEEP)
@@ -81,7 +84,8 @@ class LeaseWatch:
 
     def _note(self, *, is_over: bool) -> None:
         if is_over and not self.is_over:
-            log.error("lease_not_renewed", seconds_left=round(self._board.lease.left, 3))
+            left = Lease(*self._board.lease).left
+            log.error("lease_not_renewed", seconds_left=round(left, 3))
         elif self.is_over and not is_over:
             log.info("lease_renewed")
         self.is_over = is_over

@@ -19,7 +19,6 @@ from gigqd.logs.rotation import Rotation
 from gigqd.supervisor import daemon_status, startup
 from gigqd.supervisor.children import Children
 from gigqd.supervisor.commands import Commands
-from gigqd.supervisor.lease_watch import LeaseWatch
 from gigqd.supervisor.open_files_limit import OpenFilesLimit
 from gigqd.supervisor.pools import Pools
 from gigqd.supervisor.recorder_link import RecorderLink
@@ -72,7 +71,7 @@ class Supervisor:
         origin = (self._run.home, self._run.run)
         board = Scoreboard(_CELLS)
         self._children = Children(config, origin, board, self._selector, self)
-        self._lease_watch = LeaseWatch(board, self._children, startup.lease_of(config))
+        self._lease_watch = startup.lease_watch(config, board, self._children)
         self._pools = Pools(self._children)
         self._reloads = Reloads(self._status, self._children, self._pools, self._notifier)
         self._recorder_link = RecorderLink()
@@ -97,7 +96,7 @@ class Supervisor:
             self._handle_signals,
             lambda: self._children.step(time.monotonic()),
             self._check_start,
-            lambda: self._lease_watch.step(time.monotonic()),
+            self._watch_lease,
             self._check_recorder_link,
             self._report_state,
             self._reloads.step,
@@ -125,7 +124,8 @@ class Supervisor:
         now = time.monotonic()
         self._note_stall(now - self._woke_at)
         until = min(self._children.next_step(now), self._reloads.at)
-        until = min(until, self._lease_watch.next_step(now))
+        if self._lease_watch is not None:
+            until = min(until, self._lease_watch.next_step(now))
         until = min(until, self._repairs.at if self._status.ready else self._status.start_deadline)
         if self._stop is not None:
             until = min(until, self._stop.next_step(now, self._pools.workers()))
@@ -239,17 +239,23 @@ class Supervisor:
         if self._recorder_link.recovered and not (self._pools.opened or self._stop):
             self._pools.fit(self._status.config)
 
+    def _watch_lease(self) -> None:
+        if self._lease_watch is not None:
+            self._lease_watch.step(time.monotonic())
+
     def _check_recorder_link(self) -> None:
         """Forward cancel requests, and suspend claims or time limits after a database error."""
         self._children.cancel(self._recorder_link.cancels)
-        pause = self._recorder_link.pause_claims or self._lease_watch.is_over
+        watch = self._lease_watch
+        pause = self._recorder_link.pause_claims or (watch is not None and watch.is_over)
         self._children.pause_claims(on=self._status.paused or pause)
         if self._recorder_link.database_error:
             self._children.restart_limits(time.monotonic())
 
     def _report_state(self) -> None:
         """Report a change of the reason why the daemon is degraded to the service manager."""
-        reason = self._lease_watch.reason or self._recorder_link.reason or self._pools.reason()
+        watch, link = self._lease_watch, self._recorder_link
+        reason = (watch and watch.reason) or link.reason or self._pools.reason()
         if self._status.note_database_error(reason):
             self._notifier.status(self._status.summary_line)
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gigqd.config import Config
+    from gigqd.ipc.scoreboard import Scoreboard
+    from gigqd.supervisor.children import Children
     from gigqd.supervisor.daemon_status import DaemonStatus
+    from gigqd.supervisor.lease_watch import LeaseWatch
     from gigqd.supervisor.pools import Pools
     from gigqd.supervisor.recorder_link import RecorderLink
     from gigqd.supervisor.slots import Slot
@@ -77,13 +80,14 @@ class DaemonRun:
         self._lock.release()
 
 
-def lease_of(config: Config) -> float | None:
-    """Return the length of the daemon's lease in seconds; None with a file."""
+def lease_watch(config: Config, board: Scoreboard, children: Children) -> LeaseWatch | None:
+    """Return the watch over the daemon's lease; None with a file, which needs no lease."""
     if config.database_file:
         return None
     from gigq.store.postgres.address import parse
+    from gigqd.supervisor.lease_watch import LeaseWatch
 
-    return parse(config.queue.database).lease
+    return LeaseWatch(board, children, parse(config.queue.database).lease)
 
 
 def lock_run(config: Config) -> DaemonRun:

@@ -1,34 +1,33 @@
-"""The lease under which a worker claims jobs."""
+"""The lease under which a worker claims jobs, on a PostgreSQL server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gigq.model.lease import Lease
+
 if TYPE_CHECKING:
+    from gigq.execution.callbacks import Callbacks
+    from gigq.model.claim import Claim
     from gigqd.ipc.scoreboard import Cell
 
 
-class ClaimLease:
-    """The daemon's lease at the last claim of a worker, for the check before a job starts.
+def guarded(given: Callbacks, cell: Cell) -> Callbacks:
+    """Return callbacks of a worker that start no job which another host may have taken back.
 
     Args:
-        cell: the worker's cell of the scoreboard.
-        is_needed: False with a file, which has no leases.
+        given: the callbacks.
+        cell: the worker's cell of the scoreboard, with the daemon's lease.
     """
+    number_at_claim = 0
 
-    def __init__(self, cell: Cell, *, is_needed: bool) -> None:
-        self._cell = cell
-        self._is_needed = is_needed
-        self._number = 0
+    def may_claim() -> bool:
+        nonlocal number_at_claim
+        number_at_claim, _ends = cell.lease
+        return given.may_claim()
 
-    def note_claim(self) -> None:
-        """Note the lease, just before jobs are claimed."""
-        if self._is_needed:
-            self._number = self._cell.lease.number
+    def may_start(claim: Claim) -> bool:
+        lease = Lease(*cell.lease)
+        return lease.number == number_at_claim and lease.left > 0 and given.may_start(claim)
 
-    def is_over(self) -> bool:
-        """Return True when another host may have taken the claimed jobs back by now."""
-        if not self._is_needed:
-            return False
-        lease = self._cell.lease
-        return lease.number != self._number or lease.left <= 0
+    return given._replace(may_claim=may_claim, may_start=may_start)

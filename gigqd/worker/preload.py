@@ -43,5 +43,6 @@ def _load_modules_of_postgres() -> None:
     import_module("gigq.store.online_migration")
     import_module("gigq.store.lease_renewal")
     import_module("gigqd.recorder.server_storage")
+    import_module("gigqd.worker.claim_lease")
     for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}."):
         import_module(module.name)

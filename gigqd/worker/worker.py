@@ -27,7 +27,6 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
-from gigqd.worker.claim_lease import ClaimLease
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
@@ -111,7 +110,6 @@ class WorkerRole:
             require(file)  # the recorder creates it; a file of a worker's would hide a loss
         self._backend = backend_of(context.config)
         self._is_on_server = context.config.database_file is None
-        self._lease = ClaimLease(context.cell, is_needed=self._is_on_server)
         self._hooks = hooks
         self._allow = None if "*" in (allow := context.config.security.allow) else allow
         self._runner = self._make_runner()
@@ -148,7 +146,12 @@ class WorkerRole:
             self._pool.size,
             Retry(*self._context.config.retry_of(self._pool.name)),
         )
-        return Runner(self._context.worker_id, store, settings, self._callbacks(store))
+        callbacks = self._callbacks(store)
+        if self._is_on_server:
+            from gigqd.worker.claim_lease import guarded
+
+            callbacks = guarded(callbacks, self._context.cell)
+        return Runner(self._context.worker_id, store, settings, callbacks)
 
     def _callbacks(self, store: StoreHandle) -> Callbacks:
         cell = self._context.cell
@@ -291,17 +294,13 @@ class WorkerRole:
     # --- going on or leaving -----------------------------------------------------------------
 
     def _may_claim(self) -> bool:
-        self._lease.note_claim()
         return not (self._exit_requested or self._exit_reason) and self._context.cell.may_claim
 
     def _may_start(self, claim: Claim) -> bool:
         """Return False when a new worker must run the job, because other code here conflicts.
 
-        A new worker runs its first job in any case, so that every job is run; but not under a lease
-        that is over.
+        A new worker runs its first job in any case, so that every job is run.
         """
-        if self._lease.is_over():
-            return False
         if function_import.was_found(claim.function) or not self._reports.started:
             return True
         if not allow_list.allows(claim.function, self._context.config.security.allow):
