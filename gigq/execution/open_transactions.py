@@ -25,6 +25,10 @@ class OpenTransactions:
     Args:
         store: the queue.
         logger: the logger that gets the event.
+
+    Attributes:
+        is_touched: returns True when the last job may have left the connection changed.
+        last_claim: the last job that has run.
     """
 
     def __init__(self, store: StoreHandle, logger: logging.Logger) -> None:
@@ -32,8 +36,8 @@ class OpenTransactions:
         self._logger = logger
         self._is_around = False
         self._in_loop = False
-        self._is_touched: Callable[[], bool] = bool
-        self._last_claim: Claim | None = None
+        self.is_touched: Callable[[], bool] = bool
+        self.last_claim: Claim | None = None
 
     def begin(self, *, in_loop: bool) -> None:
         """Note whether the application has called the worker inside a transaction of its own.
@@ -46,25 +50,23 @@ class OpenTransactions:
 
     def look_at_connection(self) -> None:
         """Note the connection of this thread, on which the next jobs may leave a transaction."""
-        self._is_touched = self._store.touch_check()
+        self.is_touched = self._store.touch_check()
 
     def end_of_job(self, claim: Claim) -> None:
         """Roll back a transaction that a job has left, and restore the settings of the session.
 
-        This runs for every job of a batch. Outside a loop the settings may be the caller's.
+        Outside a loop the settings may be the caller's.
         """
-        self._last_claim = claim
-        if self._is_touched():
-            self.end("job", claim)
-            if self._in_loop:
-                self._store.restore()
+        self.end("job", claim)
+        if self._in_loop:
+            self._store.restore()
 
     def end_of_batch(self) -> None:
         """Roll back a transaction that a job has left on a new connection of this thread.
 
         The event names the last job, which need not be the one.
         """
-        self.end("job", self._last_claim)
+        self.end("job", self.last_claim)
 
     def end(self, left_by: str, claim: Claim | None = None) -> None:
         """Roll back a transaction that was opened since `begin`.

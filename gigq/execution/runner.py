@@ -260,7 +260,10 @@ class Runner:
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
         self._batch_sizing.ran(claim, now - began)
-        self.transactions.end_of_job(claim)
+        transactions = self.transactions
+        transactions.last_claim = claim
+        if transactions.is_touched():
+            transactions.end_of_job(claim)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
         if self._environment_of is not self.settings:
