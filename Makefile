@@ -48,8 +48,9 @@ torture: $(VENV)/.ready ## torture a daemon for DURATION seconds; SEED=n replays
 		$(if $(DATABASE),--database $(DATABASE))
 
 .PHONY: torture-hosts
-torture-hosts: $(VENV)/.ready-dev ## torture three hosts and their network for DURATION seconds; SEED=n (needs root)
-	PYTHONPATH=tests $(BIN)/python -m torture.hosts --duration $(DURATION) $(if $(SEED),--seed $(SEED))
+torture-hosts: $(VENV)/.ready-dev ## torture three hosts and their network (needs root); DURATION, SEED=n, POOLER=1
+	PYTHONPATH=tests $(BIN)/python -m torture.hosts --duration $(DURATION) $(if $(SEED),--seed $(SEED)) \
+		$(if $(POOLER),--pooler)
 
 .PHONY: bench
 bench: $(VENV)/.ready ## measure gigq beside its peers; QUICK=1, PEERS=a,b, SCENARIOS=a,b, OUT=dir

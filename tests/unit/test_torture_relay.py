@@ -58,9 +58,9 @@ class Relay:
     """The relay, and a connection through it."""
 
     def __init__(self, target):
-        self.port = free_port()
+        self._place = {"port": free_port(), "target": target}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "torture.hosts.relay", "127.0.0.1", target],
+            [sys.executable, "-m", "torture.hosts.relay", "127.0.0.1"],
             env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
             stdin=subprocess.PIPE,
         )
@@ -68,13 +68,14 @@ class Relay:
         wait_until(self._connects)
 
     def change(self, delay=0.0, stalled=(), held=None):
-        order = {"port": self.port, "delay": delay, "stalled": stalled, "held": held}
+        order = {**self._place, "delay": delay, "stalled": stalled, "held": held}
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
 
     def _connects(self):
         with suppress(OSError):
-            self.client = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+            place = ("127.0.0.1", self._place["port"])
+            self.client = socket.create_connection(place, timeout=30)
             return True
         return False
 

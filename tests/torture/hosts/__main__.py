@@ -19,13 +19,16 @@ def main() -> int:
     Returns:
         The exit code: 0 when nothing was wrong, 1 otherwise, and 77 where it cannot be made.
     """
-    options = command.parser("torture.hosts", __doc__).parse_args()
+    parser = command.parser("torture.hosts", __doc__)
+    parser.add_argument("--pooler", action="store_true", help="put PgBouncer before the server")
+    options = parser.parse_args()
     if not are_possible():
         command.say("this account may not make namespaces with a network here")
         return _IMPOSSIBLE
     home = command.prepare(options)
     replay = f"make torture-hosts SEED={options.seed} DURATION={options.duration:g}"
-    with closing(HostsRun(home, options.seed, options.duration)) as run:
+    replay += " POOLER=1" if options.pooler else ""
+    with closing(HostsRun(home, options.seed, options.duration, pooler=options.pooler)) as run:
         return command.finish(run, lambda: figures(run), options.keep, replay)
 
 

@@ -1,7 +1,7 @@
 """The network between the hosts and the server, in a namespace of its own, and what breaks it.
 
-A hub has a bridge to which everything is linked. Each host reaches the server through a port of
-the relay in the hub: 10.77.0.254:6001 for the host 10.77.0.1.
+A hub has a bridge to which everything is linked. Each host reaches the server through ports of
+the relay in the hub: 10.77.0.254:6001 for the host 10.77.0.1, and 7001 past a pooler.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ if TYPE_CHECKING:
 
 HUB = "10.77.0.254"
 NETWORK = "10.77.0.0/24"
-_FIRST_PORT = 6000
+PORTS, DIRECT_PORTS = 6000, 7000
 
 
 class Hub:
     """The middle of the network.
 
     Args:
-        target: where the relay connects to: an address and a port, or a socket in the file system.
         log: a file for what the relay has to say.
 
     Attributes:
         ip: runs `ip` in the hub.
     """
 
-    def __init__(self, target: str, log: Path) -> None:
+    def __init__(self, log: Path) -> None:
         self.namespaces = Namespaces("hub")
         self.ip = self.namespaces.ip
         self.ip("link", "add", "br0", "type", "bridge")
@@ -41,7 +40,7 @@ class Hub:
         self.ip("link", "set", "br0", "up")
         with log.open("ab") as output:
             self._relay = self.namespaces.popen(
-                [sys.executable, "-m", "torture.hosts.relay", HUB, target],
+                [sys.executable, "-m", "torture.hosts.relay", HUB],
                 env=ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stderr=output,
@@ -69,12 +68,12 @@ class Link:
 
     Attributes:
         address: the host's address.
-        port: its port of the relay.
     """
 
     def __init__(self, hub: Hub, host: Namespaces, number: int) -> None:
         self.address = f"10.77.0.{number}"
-        self.port = _FIRST_PORT + number
+        self._number = number
+        self._targets: dict[int, str] = {}
         self._hub = hub
         self._ip = host.ip
         self._device = f"to-{host.name}"
@@ -100,4 +99,12 @@ class Link:
     def relay(self, **changes: Any) -> None:
         """Change what the relay does on this host's port: delay, stalled, or held."""
         self._relaying |= changes
-        self._hub.send(self.port, **self._relaying)
+        for port, target in self._targets.items():
+            self._hub.send(port, target=target, **self._relaying)
+
+    def open(self, ports: int, target: str) -> str:
+        """Open the host's port among some of the relay; where it is for the host."""
+        port = ports + self._number
+        self._targets[port] = target
+        self.relay()
+        return f"{HUB}:{port}"

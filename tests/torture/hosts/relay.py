@@ -1,7 +1,7 @@
-"""A relay for TCP that delays, stalls and half cuts: `python -m torture.hosts.relay HOST TARGET`.
+"""A relay for TCP that delays, stalls and half cuts: `python -m torture.hosts.relay HOST`.
 
 Each line of its standard input is an object with the changes of one port; an unknown port is
-opened. TARGET is an address with a port, or the path of a socket.
+opened, and leads to its `target`: an address with a port, or the path of a socket.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ async def _connect(target: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
     return await asyncio.open_connection(host, int(port))
 
 
-async def _relay(host: str, target: str) -> None:
+async def _relay(host: str) -> None:
     loop = asyncio.get_running_loop()
     orders = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
@@ -132,7 +132,7 @@ async def _relay(host: str, target: str) -> None:
     servers = []
     while line := await orders.readline():
         order: dict[str, Any] = json.loads(line)
-        number = order.pop("port")
+        number, target = order.pop("port"), order.pop("target")
         if number not in ports:
             ports[number] = Port(target)
             servers.append(await asyncio.start_server(ports[number].accept, host, number))

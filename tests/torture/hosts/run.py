@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from support.pgbouncer import pooled
 from torture import ledger
 from torture.crowd import Crowd
 from torture.database import ENVIRONMENT
@@ -16,7 +18,7 @@ from torture.hosts.faults import HostFaults
 from torture.hosts.host import Host
 from torture.hosts.late import UP, Late, as_of_one_host, set_apart
 from torture.hosts.namespaces import Namespaces
-from torture.hosts.network import HUB, Hub, Link
+from torture.hosts.network import DIRECT_PORTS, PORTS, Hub, Link
 from torture.hosts.plan import HOST_DECK, HOST_PACE, SHARED_DECK, SHARED_PACE, SPANS
 from torture.hosts.server import ADDRESS, NUMBER, PORT, HostedDatabase
 from torture.notes import Notes
@@ -24,11 +26,13 @@ from torture.plan import plan
 from torture.run import Course
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torture.history import History
 
 NAMES = ("a", "b", "c")
+_SERVER = f"{ADDRESS}:{PORT}"
 _CLOCK_AHEAD = {"c": 600.0}
 _SUBMITTERS = 3
 _PACE = 2.0
@@ -46,24 +50,26 @@ class HostsRun(Course):
         home: an empty directory for all of its files.
         seed: what chance depends on.
         duration: for how many seconds faults are made.
+        pooler: whether PgBouncer, in transaction mode, is between the daemons and the server.
 
     Attributes:
         hosts: the hosts.
         late: what the check has set apart.
     """
 
-    def __init__(self, home: Path, seed: int, duration: float) -> None:
+    def __init__(self, home: Path, seed: int, duration: float, *, pooler: bool) -> None:
         self.late = Late()
         self.hosts: list[Host] = []
         self._open = ExitStack()
         notes = Notes(home / "ledger")
-        database = HostedDatabase(notes, home)
+        database = HostedDatabase(notes, home, pooled=pooler)
         super().__init__(home, duration, database, notes)
         self._open.callback(database.close)
-        hub = Hub(f"{ADDRESS}:{PORT}", home / "relay.log")
+        hub = Hub(home / "relay.log")
         self._open.callback(hub.close)
         Link(hub, database.namespaces, NUMBER)
         database.start()
+        self._pooler = self._open.enter_context(_pooler(hub)) if pooler else None
         self._crowd = Crowd(
             home, database.address, seed, _SUBMITTERS, notes, pace=_PACE, lengthy=_LENGTHY
         )
@@ -87,9 +93,7 @@ class HostsRun(Course):
         namespaces = Namespaces(name, *others)
         self._open.callback(namespaces.close)
         link = Link(hub, namespaces, number)
-        link.relay()
-        address = f"postgresql://postgres@{HUB}:{link.port}/postgres"
-        settings = {"queue.database": address, **_SETTINGS}
+        settings = {"queue.database": self._address(link), **_SETTINGS}
         host = Host(self.home / name, database, namespaces, settings, _CLOCK_AHEAD.get(name, 0.0))
         notes = self.notes.of(host=name)
         faults = HostFaults(host, link, self._crowd, notes)
@@ -98,6 +102,14 @@ class HostsRun(Course):
         seed_of_host = f"{seed}/{name}"
         faulty = plan(seed_of_host, self.duration, HOST_DECK, SPANS, HOST_PACE, _NEVER)
         self._add_plan(faults, faulty)
+
+    def _address(self, link: Link) -> str:
+        """The address of the database for a host."""
+        if self._pooler is None:
+            return f"postgresql://postgres@{link.open(PORTS, _SERVER)}/postgres"
+        through = link.open(PORTS, self._pooler)
+        direct = link.open(DIRECT_PORTS, _SERVER)
+        return f"postgresql://postgres@{through}/postgres?pooler=true&direct={direct}"
 
     # --- phases ----------------------------------------------------------------------------------
 
@@ -153,3 +165,12 @@ class HostsRun(Course):
         ahead = {host.name: host.clock_ahead for host in self.hosts}
         kept, self.late = set_apart(as_of_one_host(history, ahead))
         return kept
+
+
+@contextmanager
+def _pooler(hub: Hub) -> Iterator[str]:
+    """Run a pooler in the hub; its socket."""
+    server = f"postgresql://postgres@{_SERVER}/postgres"
+    with pooled("transaction", server=server, popen=hub.namespaces.popen) as address:
+        given = conninfo_to_dict(address)
+        yield f"{given['host']}/.s.PGSQL.{given['port']}"

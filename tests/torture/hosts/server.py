@@ -36,6 +36,7 @@ class HostedDatabase(ServerDatabase):
     Args:
         notes: what is counted, and what is wrong.
         home: the directory of the run.
+        pooled: whether a pooler is before it, which keeps its sessions.
 
     Attributes:
         namespaces: those of the server.
@@ -43,7 +44,8 @@ class HostedDatabase(ServerDatabase):
 
     looks = ()
 
-    def __init__(self, notes: Notes, home: Path) -> None:
+    def __init__(self, notes: Notes, home: Path, *, pooled: bool) -> None:
+        self._pooled = pooled
         folder = home / "server"
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
@@ -57,6 +59,10 @@ class HostedDatabase(ServerDatabase):
         """Start the server, which needs its network for that."""
         process = self._popen([sys.executable, "-m", __name__], env=ENVIRONMENT)
         assert process.wait() == 0
+
+    def left_by_a_stop(self) -> list[str]:
+        """What daemons have left on the server, as far as a pooler does not keep it."""
+        return [] if self._pooled else super().left_by_a_stop()
 
     def _popen(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
         return self.namespaces.popen(command, **options)
