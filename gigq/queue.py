@@ -11,6 +11,7 @@ from gigq.errors import JobNotFound
 from gigq.execution import job_events
 from gigq.model import codec, scripts, start_times
 from gigq.model.job_status import JobStatus
+from gigq.pausing import Pausing
 from gigq.rescheduling import Rescheduling
 from gigq.store import migrate
 from gigq.store.backend import MEMORY
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from gigq.store.job_row import Values
 
 
-class JobQueue(Rescheduling, Deleting):
+class JobQueue(Rescheduling, Pausing, Deleting):
     """A queue of jobs in one SQLite file. Threads and processes may share the file.
 
     A subclass may define its own `_get_connection`, `_initialize_db` and constructor.

@@ -27,6 +27,8 @@ MODULES = {
     "requeue": "requeue",
     "run-now": "reschedule",
     "reschedule": "reschedule",
+    "pause": "pause",
+    "resume": "pause",
     "clear": "clear",
     "prune": "prune",
     "migrate": "migrate",

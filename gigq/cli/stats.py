@@ -10,7 +10,9 @@ from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queues
 from gigq.model.job_status import JobStatus
+from gigq.model.served_queues import EVERY
 from gigq.store.verbs import listing
+from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,13 +41,30 @@ def stats(args: Namespace) -> int:
 def _stats(queue: JobQueue, args: Namespace) -> int:
     if args.by:
         by_queue = queue.stats_by_queue()
-        answer(args, by_queue, _by_queue(by_queue) if by_queue else "No jobs found.")
+        shown = _by_queue(by_queue) if by_queue else "No jobs found."
+        answer(args, by_queue, shown if args.json else f"{shown}{_paused(queue)}")
         return exit_codes.OK
     counts = queue.stats(args.queues)
     paint = table.painted_status if output.takes_colour() else None
     shown = table.table(("Status", "Count"), [*counts.items()], paint=paint)
-    answer(args, counts, shown if args.json else f"{shown}{_delayed(queue, args.queues)}")
+    answer(args, counts, shown if args.json else f"{shown}{_notes(queue, args.queues)}")
     return exit_codes.OK
+
+
+def _notes(queue: JobQueue, queues: Sequence[str] | None) -> str:
+    return _delayed(queue, queues) + _paused(queue, queues)
+
+
+def _paused(queue: JobQueue, queues: Sequence[str] | None = None) -> str:
+    """Return a line for each pause of the queues; empty without any."""
+    found = queue.paused()
+    named = found if queues is None else {EVERY, *queues}
+    return "".join(
+        f"\n{f'queue {printable(name)}' if name != EVERY else 'every queue'} is paused, "
+        f"since {local_time(since)}"
+        for name, since in found.items()
+        if name in named
+    )
 
 
 def _delayed(queue: JobQueue, queues: Sequence[str] | None) -> str:

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.cli.formatting import local_time
-from gigq.model import clock
+from gigq.model import clock, served_queues
 from gigq.model.job_status import FINISHED
 from gigq.model.served_queues import ServedQueues, parse
 from gigq.model.units import format_duration
 from gigq.store.sqlite.processes import announcements, lock_holders, wakeup_groups
 from gigq.store.sqlite.processes.run_locks import companion_path
-from gigq.store.verbs import jobs
+from gigq.store.verbs import jobs, pauses
 from gigq.terminal import shorten
 
 if TYPE_CHECKING:
@@ -85,8 +85,11 @@ def why_waiting(queue: ReadQueue, found: Row) -> str | None:
     if found["status"] != "pending":
         return None
     parents = jobs.awaited_parents(queue._database, found["id"])
-    now = clock.utc_now()
-    return reason(found, parents, now) or served(found["queue"], Servers.of(queue.place))
+    known = (
+        reason(found, parents, clock.utc_now()),
+        pause_of(queue.paused(), found["queue"]),
+    )
+    return "; ".join(filter(None, known)) or served(found["queue"], Servers.of(queue.place))
 
 
 def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
@@ -103,6 +106,18 @@ def reason(job: Row, parents: Sequence[Row], now: str) -> str | None:
     ahead = format_duration(max(0, left.total_seconds()))
     why = _LATER.get(str(job.get("due_why")))
     return f"not due until {local_time(due_at)} (in {ahead}{f'; {why}' if why else ''})"
+
+
+def pause_of(paused: Mapping[str, str], queue: object) -> str | None:
+    """Return the pause of a job's queue; None when it is not paused."""
+    match pauses.pause_of(paused, queue):
+        case None:
+            return None
+        case served_queues.EVERY as name:
+            return f"every queue is paused, since {local_time(paused[name])}; gigq resume ends it"
+        case name:
+            since = local_time(paused[name])
+            return f"its queue {name!r} is paused, since {since}; gigq resume {name} ends it"
 
 
 def served(queue: object, servers: Servers) -> str:

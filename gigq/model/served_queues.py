@@ -32,9 +32,23 @@ class ServedQueues(NamedTuple):
         """True when no queue is excluded."""
         return self.all_but and not self.names
 
+    @property
+    def serves_any(self) -> bool:
+        """False for an empty set."""
+        return self.all_but or bool(self.names)
+
     def serves(self, queue: Any) -> bool:
         """Return True when the set contains a queue; the name may be any value of a row."""
         return (queue in self.names) is not self.all_but
+
+    def without(self, queues: Iterable[str]) -> ServedQueues:
+        """Return this set without some queues; `"*"` among them is every queue."""
+        excluded = frozenset(queues)
+        if EVERY in excluded:
+            return ServedQueues(all_but=False)
+        if self.all_but:
+            return ServedQueues(self.names | excluded)
+        return ServedQueues(self.names - excluded, all_but=False)
 
     def patterns(self) -> list[str]:
         """Return the patterns of this set, in one order for equal sets."""

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
 _FILES = {
-    SQLITE: ("shared", "listing", "processes", "unconfirmed", "sqlite", "upgrade"),
+    SQLITE: ("shared", "listing", "processes", "pauses", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
-        *("shared", "listing", "processes", "unconfirmed", "notifications", "postgres_session"),
-        *("postgres", "postgres_claims", "postgres_batches", "migration_script"),
+        *("shared", "listing", "processes", "pauses", "unconfirmed", "notifications"),
+        *(
+            "postgres_session",
+            "postgres",
+            "postgres_claims",
+            "postgres_batches",
+            "migration_script",
+        ),
     ),
 }
 

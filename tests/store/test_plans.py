@@ -119,7 +119,10 @@ SETTLE = (
 
 @pytest.mark.parametrize("name", SETTLE)
 def test_what_a_settle_or_a_submit_needs_is_never_scanned(db: Database, name: str) -> None:
-    assert not [step for step in plan(db, name) if re.match(r"SCAN (?!json_each|CONSTANT)", step)]
+    # Of the pauses the first one is read, to see that there is one.
+    harmless = r"SCAN (?!json_each|CONSTANT|gigq_pauses)"
+
+    assert not [step for step in plan(db, name) if re.match(harmless, step)]
 
 
 def work_of_a_round(db: Database) -> int:

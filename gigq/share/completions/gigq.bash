@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/gigq
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule clear prune migrate backup doctor worker completion)
+_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion)
 
 _shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --expires-at --depends-on --on-parent-failure --app-dir --import --json)
 _shtab_gigq_status_option_strings=(-h --help --db --config --debug --show-params --show-result --show-executions --json)
@@ -16,6 +16,8 @@ _shtab_gigq_cancel_option_strings=(-h --help --db --config --debug --status --qu
 _shtab_gigq_requeue_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --dependents --one-more --in --delay --at --json)
 _shtab_gigq_run_now_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --json)
 _shtab_gigq_reschedule_option_strings=(-h --help --db --config --debug --status --queue --workflow --name --error --newer-than --older-than --in --at --json)
+_shtab_gigq_pause_option_strings=(-h --help --db --config --debug --json)
+_shtab_gigq_resume_option_strings=(-h --help --db --config --debug --json)
 _shtab_gigq_clear_option_strings=(-h --help --db --config --debug --before --json)
 _shtab_gigq_prune_option_strings=(-h --help --db --config --debug --before --keep --status --dry-run --json)
 _shtab_gigq_migrate_option_strings=(-h --help --db --config --debug --sql --json --all)
@@ -45,6 +47,10 @@ _shtab_gigq_run_now___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_run_now___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_reschedule___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_reschedule___config_COMPGEN=_shtab_compgen_files
+_shtab_gigq_pause___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_pause___config_COMPGEN=_shtab_compgen_files
+_shtab_gigq_resume___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_resume___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_clear___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_clear___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_prune___db_COMPGEN=_shtab_compgen_files
@@ -73,7 +79,7 @@ _shtab_gigq_run_now___status_choices=(pending)
 _shtab_gigq_reschedule___status_choices=(pending)
 _shtab_gigq_prune___status_choices=(completed failed timeout cancelled)
 _shtab_gigq_completion_pos_0_choices=(bash zsh fish)
-_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule clear prune migrate backup doctor worker completion)
+_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion)
 
 _shtab_gigq_submit__h_nargs=0
 _shtab_gigq_submit___help_nargs=0
@@ -125,6 +131,16 @@ _shtab_gigq_reschedule__h_nargs=0
 _shtab_gigq_reschedule___help_nargs=0
 _shtab_gigq_reschedule___debug_nargs=0
 _shtab_gigq_reschedule___json_nargs=0
+_shtab_gigq_pause_pos_0_nargs='*'
+_shtab_gigq_pause__h_nargs=0
+_shtab_gigq_pause___help_nargs=0
+_shtab_gigq_pause___debug_nargs=0
+_shtab_gigq_pause___json_nargs=0
+_shtab_gigq_resume_pos_0_nargs='*'
+_shtab_gigq_resume__h_nargs=0
+_shtab_gigq_resume___help_nargs=0
+_shtab_gigq_resume___debug_nargs=0
+_shtab_gigq_resume___json_nargs=0
 _shtab_gigq_clear__h_nargs=0
 _shtab_gigq_clear___help_nargs=0
 _shtab_gigq_clear___debug_nargs=0

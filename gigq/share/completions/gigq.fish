@@ -50,7 +50,7 @@ function _shtab_gigq_using
   test "$_shtab_gigq_cmdpath" = "$argv"
 end
 
-set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule clear prune migrate backup doctor worker completion
+set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion
 set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --delay --depends-on --description --error --expires-at --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
 
 complete -c gigq -e
@@ -186,6 +186,18 @@ complete -c gigq -n '_shtab_gigq_using reschedule' -l older-than -x -d 'only job
 complete -c gigq -n '_shtab_gigq_using reschedule' -l in -x -d 'run it after this time, such as 90s, 10m or 1h30m'
 complete -c gigq -n '_shtab_gigq_using reschedule' -l at -x -d 'run it at this time, such as 23:30, '"'"'tomorrow 09:00'"'"' or '"'"'2026-12-01 09:00'"'"'; local time, unless it has a zone'
 complete -c gigq -n '_shtab_gigq_using reschedule' -l json -d 'answer with JSON'
+complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a pause -d 'Start no more jobs of queues.'
+complete -c gigq -n '_shtab_gigq_using pause' -s h -l help -d 'show this help message and exit'
+complete -c gigq -n '_shtab_gigq_using pause' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database, also a postgresql:// address (default: gigq.db)'
+complete -c gigq -n '_shtab_gigq_using pause' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
+complete -c gigq -n '_shtab_gigq_using pause' -l debug -d 'show the traceback of an error'
+complete -c gigq -n '_shtab_gigq_using pause' -l json -d 'answer with JSON'
+complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a resume -d 'Start jobs of paused queues again.'
+complete -c gigq -n '_shtab_gigq_using resume' -s h -l help -d 'show this help message and exit'
+complete -c gigq -n '_shtab_gigq_using resume' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database, also a postgresql:// address (default: gigq.db)'
+complete -c gigq -n '_shtab_gigq_using resume' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
+complete -c gigq -n '_shtab_gigq_using resume' -l debug -d 'show the traceback of an error'
+complete -c gigq -n '_shtab_gigq_using resume' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a clear -d 'Delete completed and cancelled jobs.'
 complete -c gigq -n '_shtab_gigq_using clear' -s h -l help -d 'show this help message and exit'
 complete -c gigq -n '_shtab_gigq_using clear' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database, also a postgresql:// address (default: gigq.db)'

@@ -18,9 +18,11 @@ _shtab_gigq_commands() {
     list:'List jobs, the newest first.'
     logs:'Show the output of a job'"'"'s last attempt.'
     migrate:'Create the tables of a queue, or bring them up to date.'
+    pause:'Start no more jobs of queues.'
     prune:'Delete finished jobs by age or number.'
     requeue:'Make failed, timed out or cancelled jobs pending again.'
     reschedule:'Change the time of pending jobs.'
+    resume:'Start jobs of paused queues again.'
     run-now:'Make delayed jobs due now.'
     stats:'Count the jobs in each status.'
     status:'Show one job.'
@@ -158,6 +160,18 @@ _shtab_gigq_migrate_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_gigq_migrate_defaults_added=0
 
+_shtab_gigq_pause_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--json[answer with JSON]"
+  "(*)::a named queue:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_pause_defaults_added=0
+
 _shtab_gigq_prune_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
@@ -216,6 +230,18 @@ _shtab_gigq_reschedule_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_gigq_reschedule_defaults_added=0
+
+_shtab_gigq_resume_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--json[answer with JSON]"
+  "(*)::a named queue:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_resume_defaults_added=0
 
 _shtab_gigq_run_now_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -342,9 +368,11 @@ _shtab_gigq() {
         list) _arguments -C -s $_shtab_gigq_list_options ;;
         logs) _arguments -C -s $_shtab_gigq_logs_options ;;
         migrate) _arguments -C -s $_shtab_gigq_migrate_options ;;
+        pause) _arguments -C -s $_shtab_gigq_pause_options ;;
         prune) _arguments -C -s $_shtab_gigq_prune_options ;;
         requeue) _arguments -C -s $_shtab_gigq_requeue_options ;;
         reschedule) _arguments -C -s $_shtab_gigq_reschedule_options ;;
+        resume) _arguments -C -s $_shtab_gigq_resume_options ;;
         run-now) _arguments -C -s $_shtab_gigq_run_now_options ;;
         stats) _arguments -C -s $_shtab_gigq_stats_options ;;
         status) _arguments -C -s $_shtab_gigq_status_options ;;

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)"}
 _WITH_EDGES_BY_JOB = 3
 _WITH_DUE_TIMES = 11
+_WITH_PAUSES = 14
 _STEPS_A_LOOK = 10_000
 _LOOKS = 3
 
@@ -62,6 +63,7 @@ class Content:
         counts: number of jobs by state; states not counted within `BUDGET` are left out.
         waiting: the queues with due jobs; None when not found within `BUDGET`.
         overdue_since: the earliest retry time that has passed.
+        paused: the times of the pauses by queue.
         running: the open executions, with `run` and `worker_id`.
         integrity: the result of the check, `("ok",)` without damage; None when not requested.
         gives_back: True when free pages can be returned to the disk a few at a time.
@@ -76,6 +78,7 @@ class Content:
     counts: Mapping[str, int] = field(default_factory=dict)
     waiting: tuple[Waiting, ...] | None = None
     overdue_since: str | None = None
+    paused: Mapping[str, str] = field(default_factory=dict)
     running: tuple[Mapping[str, Any], ...] = ()
     integrity: tuple[str, ...] | None = None
     gives_back: bool = False
@@ -245,6 +248,8 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
     try:
         known["running"] = tuple(dict(row) for row in reader.execute(_sql("open_executions")))
         known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
+        if schema >= _WITH_PAUSES:
+            known["paused"] = dict(map(tuple, reader.execute(_sql("pauses"))))
         if schema >= _WITH_DUE_TIMES:
             # `str`: other programs may have written blobs.
             found = reader.execute(_sql("longest_due"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigq.model import clock
+from gigq.model.served_queues import EVERY
 from gigq.model.units import format_duration
 from gigq.store.doctor import file_checks
 from gigq.store.doctor.finding import Finding
@@ -79,6 +80,15 @@ def jobs(inspected: Inspected) -> Iterator[Finding]:
     if left_out:
         known.append(f"not counted in the time for it: {', '.join(left_out)}")
     yield Finding("jobs", "ok", ", ".join(known))
+
+
+def paused(inspected: Inspected) -> Iterator[Finding]:
+    """Report the queues that are paused."""
+    if inspected.content is None or not inspected.content.paused:
+        return
+    names = [str(name) for name in inspected.content.paused]
+    found = f"paused: {', '.join(names)}" if EVERY not in names else "every queue is paused"
+    yield Finding("pauses", "note", found, "gigq resume starts their jobs again")
 
 
 def serving(inspected: Inspected) -> Iterator[Finding]:
@@ -162,7 +172,7 @@ def integrity(inspected: Inspection) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Inspection], Iterator[Finding]], ...] = (
     *(file_checks.library, file_checks.file_system, file_checks.rights, readable, schema),
     *(file_checks.journal, file_checks.log, file_checks.size, file_checks.room),
-    *(jobs, serving, waiting, lost, integrity),
+    *(jobs, paused, serving, waiting, lost, integrity),
 )
 _WORDS = {
     "total": "jobs",

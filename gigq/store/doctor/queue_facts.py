@@ -37,6 +37,10 @@ class Queue(Protocol):
     """The content of a queue."""
 
     @property
+    def paused(self) -> Mapping[str, str]:
+        """The times of the pauses by queue; none when unknown."""
+
+    @property
     def schema(self) -> int:
         """The version of its schema, 0 for tables that gigq has not made."""
 

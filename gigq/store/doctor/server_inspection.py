@@ -54,6 +54,7 @@ class ServerQueue:
         waiting: the due jobs of each queue; None when unknown.
         overdue_since: the time of the first delayed job that is due.
         counts: number of jobs by state, of the states that were counted in the time for it.
+        paused: the times of the pauses by queue; none when the role may not read them.
     """
 
     schema: int
@@ -61,6 +62,7 @@ class ServerQueue:
     waiting: tuple[Waiting, ...] | None = None
     overdue_since: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    paused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,7 @@ def _queue(connection: Any) -> ServerQueue | None:
         waiting=None if due is None else tuple(Waiting(row["queue"], row["since"]) for row in due),
         overdue_since=_value(overdue[0]) if overdue else None,
         counts=_counts(connection, running),
+        paused={row["queue"]: row["paused_at"] for row in query(connection, "pauses") or ()},
     )
 
 

@@ -66,6 +66,7 @@ SELECT
         WHERE linked = 0 AND status = 'pending'
             AND (dependencies <> '[]' OR retry_after IS NOT NULL OR expires_at IS NOT NULL)
     ) AS unlinked,
+    EXISTS (SELECT 1 FROM gigq_pauses) AS paused,
     (
         SELECT min(expires_at) FROM jobs WHERE status = 'pending' AND expires_at IS NOT NULL
     ) <= :now AS expired,

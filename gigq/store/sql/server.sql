@@ -50,7 +50,8 @@ SELECT
 FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
     AND relname IN (
-        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_schema', 'gigq_store'
+        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_pauses',
+        'gigq_schema', 'gigq_store'
     )
 ORDER BY relname;
 

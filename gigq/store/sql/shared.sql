@@ -317,7 +317,10 @@ WHERE rowid = :row AND status IN ('pending', 'running');
 -- The same order for several jobs at once: they are read first, and then claimed row by row.
 -- name: queues_with_due_jobs
 WITH RECURSIVE {named_queues}
-SELECT queue FROM named WHERE queue IS NOT NULL;
+SELECT queue FROM named
+WHERE queue IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM gigq_pauses WHERE gigq_pauses.queue IN ('*', named.queue)
+);
 
 -- The jobs, among some, that others wait for.
 -- name: awaited_among

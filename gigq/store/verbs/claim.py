@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model.ids import new_ids
 from gigq.model.served_queues import parse
 from gigq.model.storable_text import storable_list
-from gigq.store.verbs import expiry, rows_of_other_programs
+from gigq.store.verbs import expiry, pauses, rows_of_other_programs
 
 if TYPE_CHECKING:
     from gigq.model.claim import Claimant, ClaimRequest, ExpiredJob
@@ -31,12 +31,20 @@ class MustBeDurable(Exception):  # noqa: N818 - a signal between two tries, neve
     """A due job with a single attempt, whose claim must survive a power cut."""
 
 
-def prepare(session: Session) -> list[ExpiredJob]:
-    """Prepare the claims of a transaction: link new rows, end expired jobs, promote delayed ones.
+class Prepared(NamedTuple):
+    """The preparation of the claims of a transaction.
 
-    Returns:
-        The jobs that have expired. There may be more of them, which no claim takes.
+    Attributes:
+        expired: the jobs that have expired. There may be more of them, which no claim takes.
+        claimant: the claimant without the queues that are paused; None when it serves no other.
     """
+
+    expired: list[ExpiredJob]
+    claimant: Claimant | None
+
+
+def prepare(session: Session, claimant: Claimant) -> Prepared:
+    """Prepare claims: link new rows, end expired jobs, promote delayed ones, see pauses."""
     needs = _needs(session)
     if needs["unlinked"]:
         rows_of_other_programs.link(session)
@@ -44,7 +52,8 @@ def prepare(session: Session) -> list[ExpiredJob]:
     expired = expiry.expire(session) if needs["expired"] else []
     if needs["promotable"]:
         session.run("promote_delayed", {"now": session.now})
-    return expired
+    unpaused = pauses.without_paused(session, claimant) if needs["paused"] else claimant
+    return Prepared(expired, unpaused)
 
 
 def take(

@@ -132,8 +132,10 @@ def _exchange(
                 done = _settle_batch(session, batch, together=together)
                 if claimant is None or request is None or not request.may_claim():
                     return Exchanged(done, [], [])
-                expired = claiming.prepare(session)
-                rows = claiming.take(session, claimant, request, durable=durable)
+                expired, unpaused = claiming.prepare(session, claimant)
+                if unpaused is None:
+                    return Exchanged(done, [], expired)
+                rows = claiming.take(session, unpaused, request, durable=durable)
                 return Exchanged(done, rows, expired)
         except claiming.MustBeDurable:
             durable = True
@@ -268,7 +270,7 @@ def anything_due(db: Database, queues: tuple[str, ...] | None = None) -> bool:
 
 
 def queues_with_due_jobs(db: Database) -> list[str]:
-    """Return the queues with due jobs; delayed jobs count as in `anything_due`."""
+    """Return the unpaused queues with due jobs; delayed jobs count as in `anything_due`."""
     return [row["queue"] for row in db.all("queues_with_due_jobs")]
 
 

@@ -16,7 +16,8 @@ SELECT format('ALTER TABLE %I.%I OWNER TO %I', schemaname, tablename, :'role')
 FROM pg_tables
 WHERE schemaname = :'schema'
     AND tablename IN (
-        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_schema', 'gigq_store'
+        'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_pauses',
+        'gigq_schema', 'gigq_store'
     )
 \gexec
 

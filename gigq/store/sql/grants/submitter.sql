@@ -10,7 +10,8 @@ GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT ON
     :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies,
-    :"schema".gigq_processes, :"schema".gigq_schema, :"schema".gigq_store
+    :"schema".gigq_processes, :"schema".gigq_pauses, :"schema".gigq_schema,
+    :"schema".gigq_store
 TO :"role";
 
 GRANT INSERT ON :"schema".jobs, :"schema".job_dependencies TO :"role";

@@ -3,12 +3,13 @@
 --
 --     psql -v role=shop_worker -v schema=public -f worker.sql postgresql://db.example/shop
 --
--- The role reads, changes and deletes all jobs of the schema. It cannot create or change tables.
+-- The role reads, changes and deletes all jobs of the schema, and pauses queues. It cannot create or change tables.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
-    :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies, :"schema".gigq_processes
+    :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies, :"schema".gigq_processes,
+    :"schema".gigq_pauses
 TO :"role";
 
 GRANT SELECT ON :"schema".gigq_schema, :"schema".gigq_store TO :"role";

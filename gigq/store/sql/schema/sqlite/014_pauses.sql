@@ -1,0 +1,5 @@
+-- The queues that are paused, '*' for all of them: no worker claims their jobs.
+CREATE TABLE gigq_pauses (
+    queue     TEXT NOT NULL PRIMARY KEY,
+    paused_at TEXT NOT NULL
+);
