@@ -54,10 +54,10 @@ def ended() -> EndedLeases:
     return EndedLeases()
 
 
-def end_on_server(address: str) -> None:
+def end_on_server(address: str, ends_at: str = "2026-01-01") -> None:
     """Let the lease be over by the server's clock."""
     with closing(Program(address)) as program:
-        program.execute("UPDATE gigq_processes SET lease_ends_at = ?", ("2026-01-01",))
+        program.execute("UPDATE gigq_processes SET lease_ends_at = ?", (ends_at,))
 
 
 def test_a_lease_that_goes_on_has_not_ended_however_long_it_was_seen(
@@ -87,10 +87,10 @@ def test_a_renewal_begins_the_time_anew(
     db: Database, address: str, ended: EndedLeases, boot_clock: BootClock
 ) -> None:
     processes.renew(db, PROCESS)
+    end_on_server(address)
     ended.of(db, [RUN])
     boot_clock.now += LENGTH - 1
-    processes.renew(db, PROCESS)
-    end_on_server(address)
+    end_on_server(address, "2026-01-02")
     boot_clock.now += 1
 
     assert not ended.of(db, [RUN])

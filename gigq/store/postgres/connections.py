@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gigq.descriptors import wait_readable
 from gigq.errors import UnsupportedStore
@@ -187,6 +187,8 @@ class _Threads(threading.local):
 class _Held(dict[str, "QueueConnection"]):
     """The connections of one thread, by address. They are closed when the thread has ended."""
 
+    _inherited: ClassVar[list[QueueConnection]] = []  # module names are gone when a process ends
+
     def __init__(self) -> None:
         self._pid = os.getpid()
 
@@ -198,11 +200,10 @@ class _Held(dict[str, "QueueConnection"]):
     def __del__(self) -> None:
         if self.is_inherited:
             # Their parent uses them, and closing one would end its session on the server.
-            _inherited.extend(self.values())
+            self._inherited.extend(self.values())
             return
         for connection in self.values():
             connection.close()
 
 
-_inherited: list[QueueConnection] = []
 _threads = _Threads()
