@@ -119,7 +119,7 @@ class WorkerRole:
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
         self._reserved = ReservedDescriptors()
-        self._own = OwnDescriptors()
+        self._own = OwnDescriptors(context.config.database_file, self._backend.held)
         leak_check = LeakCheck(self._signal_wakeup, pool.allowed_leaks, self._own.number_after_job)
         self._leaks = LeakReport(leak_check, reports.json_socket)
         self._functions = FunctionFinder(leak_check)
