@@ -158,6 +158,10 @@ class OwnServer:
         """Start it again."""
         _run(self._parent, "pg_ctl", "start", "--wait", f"--log={self.folder / 'log'}")
 
+    def promote(self) -> None:
+        """Let a standby take writes."""
+        _run(self._parent, "pg_ctl", "promote", "--wait")
+
     def restart(self, mode: str = "fast") -> None:
         """Stop it and start it again."""
         self.stop(mode)
@@ -177,12 +181,34 @@ def own_server(*settings: str) -> Iterator[OwnServer]:
     Args:
         settings: further lines of its configuration file.
     """
+    with folder_of_server() as folder:
+        yield start_in(folder, *settings)
+
+
+@contextmanager
+def folder_of_server() -> Iterator[Path]:
+    """A folder that other accounts may enter; a server in it is stopped at the end."""
     folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     folder.chmod(0o755)
     try:
-        yield start_in(folder, *settings)
+        yield folder
     finally:
         _remove(folder)
+
+
+def standby_in(folder: Path, primary: OwnServer) -> OwnServer:
+    """Copy a server to a folder, and start the copy as its streaming standby."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if _user():
+        shutil.chown(data, _UNPRIVILEGED)
+    source = f"host={primary.folder} user=postgres"
+    _run(folder, "pg_basebackup", "--write-recovery-conf", "--no-sync", f"--dbname={source}")
+    (data / ".s.PGSQL.5432.lock").unlink()  # of the socket of the server that was copied
+    with (data / "postgresql.conf").open("a") as file:
+        file.write(f"unix_socket_directories = '{data}'\n")
+    _run(folder, "pg_ctl", "start", "--wait", f"--log={data / 'log'}")
+    return OwnServer(folder)
 
 
 def start_in(folder: Path, *settings: str) -> OwnServer:
