@@ -35,6 +35,7 @@ MODULES = {
     "backup": "backup",
     "doctor": "doctor",
     "worker": "worker",
+    "workers": "workers",
     "completion": "completion",
 }
 """The commands, in the order of the help, and the modules of `gigq.cli` that run them."""

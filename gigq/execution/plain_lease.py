@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gigq import events
 from gigq.errors import StoreError
+from gigq.execution.process_row import this_process
 from gigq.model.cached_property import cached_property
 from gigq.model.lease import boot_time
 from gigq.store.database import Database
 from gigq.store.lease_renewal import LeaseRenewal
 from gigq.store.verbs import processes
-from gigq.store.verbs.processes import Process
 
 if TYPE_CHECKING:
     from gigq.execution.callbacks import Callbacks
@@ -74,7 +72,7 @@ class PlainLease:
 
     @cached_property
     def _renewal(self) -> LeaseRenewal:
-        process = _this_process(self._backend.run(), self._length)
+        process = this_process(self._backend.run(), self._length)
         return LeaseRenewal(Database(self._backend.connection, _PATIENCE), process)
 
     def guarded(self, given: Callbacks) -> Callbacks:
@@ -163,7 +161,7 @@ class EndlessLease:
         """
         if not self._run:
             run = self._backend.run()
-            processes.renew(Database(self._backend.connection), _this_process(run, None))
+            processes.renew(Database(self._backend.connection), this_process(run, None))
             self._run = run
         return self._run
 
@@ -194,8 +192,3 @@ def lease_of(backend: Backend) -> PlainLease | EndlessLease:
 
 
 _leases: dict[tuple[int, str | int], PlainLease | EndlessLease] = {}
-
-
-def _this_process(run: str, lease: float | None) -> Process:
-    version: str = import_module("gigq").__version__  # which imports this module
-    return Process(run, "worker", socket.gethostname(), os.getpid(), version, lease)

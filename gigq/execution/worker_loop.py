@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gigq import events
 from gigq.errors import LockedByThisThread, StoreUnavailable
+from gigq.execution.process_row import shown
 from gigq.model import clock
 from gigq.store.sqlite.processes import run_locks
 from gigq.store.verbs import expiry, settle_and_claim
@@ -60,6 +61,10 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Work until the worker is stopped, or until an error that waiting cannot cure."""
+        with shown(self._runner.store.backend):
+            self._run()
+
+    def _run(self) -> None:
         runner = self._runner
         store, logger, worker_id = runner.store, runner.logger, runner.worker_id
         runner.transactions.end("worker_start")

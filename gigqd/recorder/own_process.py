@@ -1,48 +1,67 @@
-"""The daemon's row among the processes of a server, and its lease."""
+"""The daemon's row among the processes of its database, and its lease on a server."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from gigq import __version__
+from gigq.store.verbs import processes
+from gigq.store.verbs.processes import Process
 
 if TYPE_CHECKING:
-    from gigq.store.database import Database
     from gigq.store.lease_renewal import LeaseRenewal
     from gigqd.config import Config
     from gigqd.ipc.scoreboard import Cell
+    from gigqd.recorder.storage import Storage
 
 _FORGET_EVERY = 600.0
 _FORGET_AFTER = 3600.0
 
 
 class OwnProcess:
-    """The daemon's lease in the database and on the scoreboard; nothing of both with a file.
+    """The daemon's row, and its lease in the database and on the scoreboard; none with a file.
 
     Args:
-        database: the database.
+        storage: the database.
         config: the configuration.
         run: the daemon's run.
         cell: the recorder's cell of the scoreboard.
     """
 
-    def __init__(self, database: Database, config: Config, run: str, cell: Cell) -> None:
+    def __init__(self, storage: Storage, config: Config, run: str, cell: Cell) -> None:
         self._cell = cell
         self._forget_ended_at = 0.0
         self._renewal: LeaseRenewal | None = None
+        self._storage = storage
+        self._is_shown = False
+        host, pid = socket.gethostname(), os.getppid()
+        self._process = Process(run, "gigqd", host, pid, __version__, None, _info(config))
         if config.database_file is None:
             from gigq.model.lease import Lease
             from gigq.store.lease_renewal import LeaseRenewal
             from gigq.store.postgres.address import parse
-            from gigq.store.verbs.processes import Process
 
             length = parse(config.queue.database).lease
-            host, pid = socket.gethostname(), os.getppid()
-            process = Process(run, "gigqd", host, pid, __version__, length)
-            self._renewal = LeaseRenewal(database, process, Lease(*cell.lease))
+            process = self._process._replace(lease=length)
+            self._renewal = LeaseRenewal(storage.database, process, Lease(*cell.lease))
+
+    def begin(self) -> None:
+        """Start anew: the database may be another one."""
+        self._is_shown = False
+
+    def show(self) -> None:
+        """Add the row on a file, once, and delete the rows of processes that have ended.
+
+        Raises:
+            StoreError: the row is missing.
+        """
+        if self._renewal is None and not self._is_shown:
+            processes.show(self._storage.database, self._process, self._storage.backend.is_alive)
+            self._is_shown = True
 
     def renew_if_due(self) -> None:
         """Renew the lease once a third of it is over.
@@ -63,5 +82,13 @@ class OwnProcess:
         Raises:
             StoreError: the row is left.
         """
-        if self._renewal is not None:
-            self._renewal.forget()
+        if self._renewal is not None or self._is_shown:
+            processes.forget(self._storage.database, self._process.run)
+
+
+def _info(config: Config) -> str:
+    """Return what `gigq workers` shows of the daemon."""
+    pools = [
+        {"name": pool.name, "size": pool.size, "queues": [*pool.queues]} for pool in config.pools
+    ]
+    return json.dumps({"name": config.daemon.name, "pools": pools})

@@ -67,9 +67,7 @@ class Recorder:
             context.config, self._json_socket, self.heartbeat, is_there=self._was_recovered
         )
         place = str(context.config.place)
-        self._own_process = OwnProcess(
-            self._storage.database, context.config, context.tag.run, self._cell
-        )
+        self._own_process = OwnProcess(self._storage, context.config, context.tag.run, self._cell)
         self._settlement = Settlement(
             self._storage.database,
             self._storage.backend,
@@ -155,6 +153,7 @@ class Recorder:
             self._dead_daemon_settlement.settle_if_due()
         self._settle_strays()
         self._retention.run_due(changed=changed)
+        self._own_process.show()
 
     def _listen(self) -> None:
         """Receive messages, for which it waits until the next maintenance is due."""
@@ -178,6 +177,7 @@ class Recorder:
         """Prepare for claims: at the start, after errors, and after the database was replaced."""
         again = self._was_recovered
         self._storage.prepare(again=again)
+        self._own_process.begin()
         self._own_process.renew_if_due()
         self._maintenance.begin()
         settled = self._dead_daemon_settlement.settle_dead_runs(_DEAD_RUNS_WITHIN)

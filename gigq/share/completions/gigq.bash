@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/gigq
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion)
+_shtab_gigq_subparsers=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker workers completion)
 
 _shtab_gigq_submit_option_strings=(-h --help --db --config --debug -p --param -t --text --params-file --name --priority --max-attempts --timeout --no-timeout --description --retry-delay --queue --in --at --expires-in --expires-at --depends-on --on-parent-failure --app-dir --import --json)
 _shtab_gigq_status_option_strings=(-h --help --db --config --debug --show-params --show-result --show-executions --json)
@@ -24,6 +24,7 @@ _shtab_gigq_migrate_option_strings=(-h --help --db --config --debug --sql --json
 _shtab_gigq_backup_option_strings=(-h --help --db --config --debug --force --json)
 _shtab_gigq_doctor_option_strings=(-h --help --db --config --debug --integrity --quick --json)
 _shtab_gigq_worker_option_strings=(-h --help --db --config --debug --worker-id --polling-interval --once --init --concurrency --max-result-size --queue --hooks --app-dir --import)
+_shtab_gigq_workers_option_strings=(-h --help --db --config --debug --json)
 _shtab_gigq_completion_option_strings=(-h --help --db --config --debug)
 _shtab_gigq_option_strings=(-h --help --version --db --config --debug)
 
@@ -65,6 +66,8 @@ _shtab_gigq_doctor___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_worker___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_worker___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_worker___app_dir_COMPGEN=_shtab_compgen_dirs
+_shtab_gigq_workers___db_COMPGEN=_shtab_compgen_files
+_shtab_gigq_workers___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq_completion___db_COMPGEN=_shtab_compgen_files
 _shtab_gigq_completion___config_COMPGEN=_shtab_compgen_files
 _shtab_gigq___db_COMPGEN=_shtab_compgen_files
@@ -79,7 +82,7 @@ _shtab_gigq_run_now___status_choices=(pending)
 _shtab_gigq_reschedule___status_choices=(pending)
 _shtab_gigq_prune___status_choices=(completed failed timeout cancelled)
 _shtab_gigq_completion_pos_0_choices=(bash zsh fish)
-_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion)
+_shtab_gigq_pos_0_choices=(submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker workers completion)
 
 _shtab_gigq_submit__h_nargs=0
 _shtab_gigq_submit___help_nargs=0
@@ -172,6 +175,10 @@ _shtab_gigq_worker___help_nargs=0
 _shtab_gigq_worker___debug_nargs=0
 _shtab_gigq_worker___once_nargs=0
 _shtab_gigq_worker___init_nargs=0
+_shtab_gigq_workers__h_nargs=0
+_shtab_gigq_workers___help_nargs=0
+_shtab_gigq_workers___debug_nargs=0
+_shtab_gigq_workers___json_nargs=0
 _shtab_gigq_completion__h_nargs=0
 _shtab_gigq_completion___help_nargs=0
 _shtab_gigq_completion___debug_nargs=0

@@ -50,7 +50,7 @@ function _shtab_gigq_using
   test "$_shtab_gigq_cmdpath" = "$argv"
 end
 
-set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker completion
+set -g _shtab_gigq_commands submit status logs list stats cancel requeue run-now reschedule pause resume clear prune migrate backup doctor worker workers completion
 set -g _shtab_gigq_opts_with_value --app-dir --at --attempt --before --by --concurrency --config --db --delay --depends-on --description --error --expires-at --expires-in --hooks --import --in --keep --limit --max-attempts --max-result-size --name --newer-than --offset --older-than --on-parent-failure --param --params-file --polling-interval --priority --queue --retry-delay --status --text --timeout --worker-id --workflow -p -t
 
 complete -c gigq -e
@@ -254,6 +254,12 @@ complete -c gigq -n '_shtab_gigq_using worker' -l queue -x -d 'a queue to serve 
 complete -c gigq -n '_shtab_gigq_using worker' -l hooks -x -d 'the module with the hooks of the application'
 complete -c gigq -n '_shtab_gigq_using worker' -l app-dir -xka "(__fish_complete_directories)" -d 'the folder of your code, for imports (default: the working directory)'
 complete -c gigq -n '_shtab_gigq_using worker' -l import -x -d 'a module to import first, to set up your code (may be repeated)'
+complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a workers -d 'Show the processes that run jobs.'
+complete -c gigq -n '_shtab_gigq_using workers' -s h -l help -d 'show this help message and exit'
+complete -c gigq -n '_shtab_gigq_using workers' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database, also a postgresql:// address (default: gigq.db)'
+complete -c gigq -n '_shtab_gigq_using workers' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'a configuration of gigqd; it names the database unless --db is given'
+complete -c gigq -n '_shtab_gigq_using workers' -l debug -d 'show the traceback of an error'
+complete -c gigq -n '_shtab_gigq_using workers' -l json -d 'answer with JSON'
 complete -c gigq -n '_shtab_gigq_using; and test $_shtab_gigq_npos -eq 0' -a completion -d 'Print the completion of gigq'"'"'s command line for a shell.'
 complete -c gigq -n '_shtab_gigq_using completion' -s h -l help -d 'show this help message and exit'
 complete -c gigq -n '_shtab_gigq_using completion' -l db -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the database, also a postgresql:// address (default: gigq.db)'

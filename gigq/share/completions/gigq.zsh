@@ -28,6 +28,7 @@ _shtab_gigq_commands() {
     status:'Show one job.'
     submit:'Store a job.'
     worker:'Run jobs until stopped.'
+    workers:'Show the processes that run jobs.'
   )
   _describe 'gigq commands' _commands
 }
@@ -341,6 +342,17 @@ _shtab_gigq_worker_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_gigq_worker_defaults_added=0
 
+_shtab_gigq_workers_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--db=[the database, also a postgresql\:\/\/ address (default\: gigq.db)]:FILE:_files"
+  "--config=[a configuration of gigqd\; it names the database unless --db is given]:FILE:_files"
+  "--debug[show the traceback of an error]"
+  "--json[answer with JSON]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_gigq_workers_defaults_added=0
+
 
 _shtab_gigq() {
   local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->gigq'
@@ -378,6 +390,7 @@ _shtab_gigq() {
         status) _arguments -C -s $_shtab_gigq_status_options ;;
         submit) _arguments -C -s $_shtab_gigq_submit_options ;;
         worker) _arguments -C -s $_shtab_gigq_worker_options ;;
+        workers) _arguments -C -s $_shtab_gigq_workers_options ;;
       esac
   esac
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model import clock
 from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gigq.store.database import Database, Row
     from gigq.store.session import Session
 
@@ -44,6 +46,23 @@ def renew(db: Database, process: Process) -> None:
 
 
 @repeated
+def show(db: Database, process: Process, is_alive: Callable[[str], bool]) -> None:
+    """Add the row of a process on a file, and delete the rows of processes that have ended.
+
+    Args:
+        db: the file.
+        process: the row.
+        is_alive: returns False for the run of a process that has ended.
+    """
+    with db.transaction(durable=False) as session:
+        times = {"now": session.now, "lease_ends_at": None}
+        session.run("renew_process", {**process._asdict(), **times})
+        for row in session.all("processes"):
+            if row["run"] != process.run and not is_alive(row["run"]):
+                session.run("forget_process", {"run": row["run"]})
+
+
+@repeated
 def forget(db: Database, run: str) -> None:
     """Delete the row of a process that ends."""
     with db.transaction(durable=False) as session:
@@ -67,8 +86,11 @@ def forget_ended(db: Database, age: float) -> int:
 
 
 def listed(db: Database) -> list[Row]:
-    """Return the rows of all processes, by host."""
-    return db.all("processes")
+    """Return the rows of all processes, by host, each with its open executions as `running`."""
+    running: dict[Any, list[Row]] = {}
+    for row in db.all("open_executions"):
+        running.setdefault(row["run"], []).append(row)
+    return [{**row, "running": running.get(row["run"], [])} for row in db.all("processes")]
 
 
 def has_lease(session: Session, run: str) -> bool:

@@ -1,0 +1,102 @@
+"""The command `gigq workers`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from gigq.cli import exit_codes, output
+from gigq.cli.formatting import local_time
+from gigq.cli.open_queue import queue_for_reading
+from gigq.cli.options import Commands, Namespace, add_json, add_parser
+from gigq.model import clock
+from gigq.model.units import format_duration
+from gigq.store.verbs import processes
+from gigq.terminal import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gigq.store.named_database import Place
+
+    Row = Mapping[str, Any]
+
+_DETAILS = """\
+Show the daemons and the processes with plain workers, on every host: their
+pools, their leases, and the jobs that they run. A worker that only takes single
+jobs from a file is left out."""
+_KEYS = ("kind", "host", "pid", "version", "run", "started_at", "lease_ends_at")
+_JOB_KEYS = ("job_id", "name", "queue", "worker_id", "attempt", "started_at")
+
+
+def add_command(commands: Commands) -> None:
+    """Add the command's parser."""
+    what, example = "show the processes that run jobs", "gigq workers"
+    parser = add_parser(commands, "workers", workers, what, example=example, details=_DETAILS)
+    add_json(parser)
+
+
+def workers(args: Namespace) -> int:
+    """Show the processes that run jobs."""
+    with queue_for_reading(args) as queue:
+        database, place = queue._database, queue.place
+        now = database.now()
+        found = [shape(row, place, now) for row in processes.listed(database)]
+    if args.json:
+        for one in found:
+            output.print_json(one)
+    else:
+        print("\n".join(line for one in found for line in _lines(one)) or "No process runs jobs.")
+    return exit_codes.OK
+
+
+def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
+    """Return a process as JSON shows it.
+
+    Args:
+        row: its row, with its open executions as `running`.
+        place: the place of its database.
+        now: the database's time.
+    """
+    info = _info(row["info"])
+    return {
+        **{key: row[key] for key in _KEYS},
+        "name": info.get("name"),
+        "pools": info.get("pools", []),
+        "state": _state(row, place, now),
+        "jobs": [{key: one[key] for key in _JOB_KEYS} for one in row["running"]],
+    }
+
+
+def _info(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:  # another program wrote it
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _state(row: Row, place: Place, now: str) -> str:
+    ends_at = row["lease_ends_at"]
+    if place.is_gone(row["run"]):
+        return "gone"
+    if ends_at is None:
+        return "no lease" if place.is_shared else "running"
+    left = (clock.parse(ends_at) - clock.parse(now)).total_seconds()
+    if left > 0:
+        return f"lease ends in {format_duration(round(left))}"
+    return f"lease over since {local_time(ends_at)}"
+
+
+def _lines(found: Row) -> Iterator[str]:
+    name = f" {found['name']!r}" if found["name"] else ""
+    who = f"{found['kind']}{name} on {found['host']} (pid {found['pid']})"
+    since = local_time(found["started_at"])
+    yield printable(f"{who}, gigq {found['version']}, since {since}: {found['state']}")
+    for pool in found["pools"]:
+        number, queues = pool["size"], ", ".join(pool["queues"])
+        ending = "" if number == 1 else "s"
+        yield printable(f"  pool {pool['name']}: {number} worker{ending}, queues {queues}")
+    for job in found["jobs"]:
+        since = local_time(job["started_at"])
+        yield printable(f"  {job['worker_id']}: {job['name']} ({job['job_id']}), since {since}")

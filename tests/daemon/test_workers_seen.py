@@ -1,0 +1,87 @@
+"""`gigq workers` shows each process that runs jobs, on a file and on a server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from importlib.metadata import version
+
+import pytest
+from support import jobs
+from support.raw_sql import Program
+from support.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.daemon,
+    pytest.mark.parametrize("daemons", ["sqlite", "postgres"], indirect=True),
+]
+
+
+def workers_of(daemon, *options):
+    command = [sys.executable, "-m", "gigq", "--db", daemon.address, "workers", *options]
+    return subprocess.run(
+        command, env=daemon.environment, capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def listed(daemon):
+    return [json.loads(line) for line in workers_of(daemon, "--json").splitlines()]
+
+
+def test_a_daemon_is_shown_with_its_pools_and_its_running_jobs_until_it_stops(daemons):
+    daemon = daemons({"pools.default.size": 1, "pools.default.queues": ["default", "mail"]})
+    go = daemon.home / "go"
+    job_id = daemon.submit(jobs.wait_for_file, "runs", {"path": str(go)})
+    daemon.wait_for_calls("runs")
+    wait_until(lambda: listed(daemon), why="the recorder has stored the row")
+    (found,) = listed(daemon)
+    printed = workers_of(daemon).splitlines()
+    (job,) = found["jobs"]
+
+    assert (found["kind"], found["name"], found["pid"]) == ("gigqd", "default", daemon.pid)
+    assert found["version"] == version("gigqd")
+    assert found["pools"] == [{"name": "default", "size": 1, "queues": ["default", "mail"]}]
+    assert found["state"] == "running" or found["state"].startswith("lease ends in ")
+    assert (job["job_id"], job["name"], job["queue"]) == (job_id, "runs", "default")
+    assert printed[0].startswith(f"gigqd 'default' on {found['host']} (pid {daemon.pid}), gigq ")
+    assert printed[1] == "  pool default: 1 worker, queues default, mail"
+    assert printed[2].startswith(f"  {job['worker_id']}: runs ({job_id}), since ")
+    go.touch()
+    daemon.wait_for_job(job_id, "completed")
+    daemon.stop()
+    assert workers_of(daemon) == "No process runs jobs.\n"
+
+
+def test_a_killed_daemon_is_gone_and_the_next_one_deletes_its_row_on_a_file(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    wait_until(lambda: listed(daemon), why="the recorder has stored the row")
+    (before,) = listed(daemon)
+    daemon.kill()
+    wait_until(lambda: listed(daemon)[0]["state"] == "gone", why="its locks are free")
+
+    daemon.start()
+
+    def others():
+        return [one["run"] for one in listed(daemon) if one["run"] != before["run"]]
+
+    wait_until(others, why="the next daemon is shown")
+    if daemon.address == str(daemon.database):
+        assert [one["run"] for one in listed(daemon)] == others()
+
+
+def test_a_lease_that_is_over_says_since_when(daemons):
+    daemon = daemons({"pools.default.size": 1}, lease=3)
+    wait_until(lambda: listed(daemon), why="the recorder has stored the row")
+    with closing(Program(daemon.address)) as program:
+        program.execute(
+            "INSERT INTO gigq_processes VALUES (?, 'gigqd', 'far', 7, '0.1.0', ?, ?, 30, ?, '{}')",
+            ("gigqd:1:word:boot:1:2:3", *["2026-01-01T00:00:00.000000+00:00"] * 3),
+        )
+
+    states = {one["host"]: one["state"] for one in listed(daemon)}
+
+    # On a file every process is of this host, and its lock is free.
+    on_file = daemon.address == str(daemon.database)
+    assert states["far"].startswith("gone" if on_file else "lease over since 202")
