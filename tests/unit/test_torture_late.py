@@ -28,8 +28,8 @@ def killed(at, up, host="h1"):
     return [fault("SIGKILL supervisor", at, host), line("up", up, None, host)]
 
 
-def history(*lines, status="failed"):
-    rescued = Execution("e1", "a", status, BEGAN, BEGAN + ENDED_AT, "lost")
+def history(*lines, status="failed", claimed=0.9):
+    rescued = Execution("e1", "a", status, BEGAN + claimed, BEGAN + ENDED_AT, "lost")
     return History(lines=lines, executions=[rescued])
 
 
@@ -66,10 +66,16 @@ def test_all_other_writes_after_the_end_of_an_attempt_are_kept(notes, at):
     assert beat in kept(START, *notes, beat)
 
 
-def test_an_attempt_that_begins_after_the_wake_is_kept():
+def test_an_attempt_that_is_claimed_after_the_wake_is_kept():
     start = line("start", 8.1, host="h1")
 
-    assert start in kept(*stopped(2.0, 8.0), start)
+    assert start in kept(*stopped(2.0, 8.0), start, claimed=8.05)
+
+
+def test_the_host_may_have_been_stopped_between_the_claim_of_a_job_and_its_start():
+    start = line("start", 8.1, host="h1")
+
+    assert start not in kept(*stopped(2.0, 8.0), start, claimed=1.9)
 
 
 def test_what_an_attempt_writes_before_it_is_settled_or_with_success_is_kept():
@@ -92,7 +98,7 @@ def test_children_of_a_killed_supervisor_are_set_apart_until_the_next_daemon_is_
 def test_a_job_may_begin_between_the_note_of_a_kill_and_the_kill():
     child = line("child", 8.0)
 
-    rest, late = set_apart(history(START, *killed(0.99, 9.0), child))
+    rest, late = set_apart(history(START, *killed(0.8, 9.0), child))
 
     assert child not in rest.lines
     assert late.orphans == {"e1"}

@@ -62,35 +62,34 @@ def set_apart(history: History) -> tuple[History, Late]:
     late = Late()
     hosts = _hosts(history)
     stops, kills = _spans(history, STOP, WAKE), _spans(history, KILL, UP)
-    ended = {e.id: e.completed_at for e in history.executions if e.status != "completed"}
-    began = {str(line.execution): line.at for line in history.lines if line.what == "start"}
+    without_success = {e.id: e for e in history.executions if e.status != "completed"}
     kept = []
     for line in history.lines:
         name = str(line.execution)
-        over = ended.get(name)
+        one = without_success.get(name)
         host = hosts.get(name, "")
-        if over is None or line.wall <= over or name not in began:
+        if one is None or one.completed_at is None or line.wall <= one.completed_at:
             kept.append(line)
-        elif (woke := _woke(stops[host], began[name], line.at)) is not None:
-            late.woken[name] = max(late.woken.get(name, 0.0), line.at - woke)
-        elif line.what == "child" and _is_orphan(kills[host], began[name], line.at):
+        elif (woke := _woke(stops[host], one.started_at, line.wall)) is not None:
+            late.woken[name] = max(late.woken.get(name, 0.0), line.wall - woke)
+        elif line.what == "child" and _is_orphan(kills[host], one.started_at, line.wall):
             late.orphans.add(name)
         else:
             kept.append(line)
     return replace(history, lines=kept), late
 
 
-def _woke(stops: list[tuple[float, float]], began: float, at: float) -> float | None:
-    """When the host woke, if that was just before a line of an attempt which began before."""
+def _woke(stops: list[tuple[float, float]], claimed: float, at: float) -> float | None:
+    """When the host woke, if that was just before a line of an attempt that was claimed before."""
     for stopped, woke in stops:
-        if began <= woke and stopped <= at <= woke + ENDS_WITHIN:
+        if claimed <= woke and stopped <= at <= woke + ENDS_WITHIN:
             return woke
     return None
 
 
-def _is_orphan(kills: list[tuple[float, float]], began: float, at: float) -> bool:
-    # The note of a kill is older than the kill: a job may begin between the two.
-    return any(began <= up and killed <= at <= up for killed, up in kills)
+def _is_orphan(kills: list[tuple[float, float]], claimed: float, at: float) -> bool:
+    # The note of a kill is older than the kill: a job may be claimed between the two.
+    return any(claimed <= up and killed <= at <= up for killed, up in kills)
 
 
 def _spans(history: History, first: str, last: str) -> dict[str, list[tuple[float, float]]]:
@@ -110,7 +109,7 @@ def _spans(history: History, first: str, last: str) -> dict[str, list[tuple[floa
 def _notes(history: History) -> Iterator[tuple[str, str, float]]:
     for line in history.lines:
         if line.what in ("fault", WAKE, UP) and "host" in line.data:
-            yield str(line.data.get("name", line.what)), str(line.data["host"]), line.at
+            yield str(line.data.get("name", line.what)), str(line.data["host"]), line.wall
 
 
 def _hosts(history: History) -> dict[str, str]:
