@@ -15,7 +15,7 @@ from gigq.store.verbs import processes
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from gigq.store.named_database import Place
 
@@ -38,16 +38,29 @@ def add_command(commands: Commands) -> None:
 
 def workers(args: Namespace) -> int:
     """Show the processes that run jobs."""
-    with queue_for_reading(args) as queue:
-        database, place = queue._database, queue.place
-        now = database.now()
-        found = [shape(row, place, now) for row in processes.listed(database)]
+    found = found_at(args.db)
     if args.json:
         for one in found:
             output.print_json(one)
     else:
-        print("\n".join(line for one in found for line in _lines(one)) or "No process runs jobs.")
+        print(text(found) or "No process runs jobs.")
     return exit_codes.OK
+
+
+def found_at(database: str) -> list[dict[str, Any]]:
+    """Return the processes that run jobs of a database, as JSON shows them.
+
+    Raises:
+        StoreError: there is no such database, or no queue in it.
+    """
+    with queue_for_reading(Namespace(db=database)) as queue:
+        now = queue._database.now()
+        return [shape(row, queue.place, now) for row in processes.listed(queue._database)]
+
+
+def text(found: Iterable[Row]) -> str:
+    """Return processes as text; empty without any."""
+    return "\n".join(line for one in found for line in _lines(one))
 
 
 def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
@@ -58,12 +71,13 @@ def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
         place: the place of its database.
         now: the database's time.
     """
-    info = _info(row["info"])
+    info, (alive, state) = _info(row["info"]), _state(row, place, now)
     return {
         **{key: row[key] for key in _KEYS},
         "name": info.get("name"),
         "pools": info.get("pools", []),
-        "state": _state(row, place, now),
+        "alive": alive,
+        "state": state,
         "jobs": [{key: one[key] for key in _JOB_KEYS} for one in row["running"]],
     }
 
@@ -76,16 +90,17 @@ def _info(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _state(row: Row, place: Place, now: str) -> str:
+def _state(row: Row, place: Place, now: str) -> tuple[bool, str]:
+    """Return False for a process that may run no jobs any more, and its state in words."""
     ends_at = row["lease_ends_at"]
     if place.is_gone(row["run"]):
-        return "gone"
+        return False, "gone"
     if ends_at is None:
-        return "no lease" if place.is_shared else "running"
+        return True, "no lease" if place.is_shared else "running"
     left = (clock.parse(ends_at) - clock.parse(now)).total_seconds()
     if left > 0:
-        return f"lease ends in {format_duration(round(left))}"
-    return f"lease over since {local_time(ends_at)}"
+        return True, f"lease ends in {format_duration(round(left))}"
+    return False, f"lease over since {local_time(ends_at)}"
 
 
 def _lines(found: Row) -> Iterator[str]:

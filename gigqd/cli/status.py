@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from gigq.terminal import columns
 from gigqd import exit_codes
+from gigqd.cli import all_daemons
 from gigqd.cli.control_client import Client, NotAnswering, NotRunning, understand
 from gigqd.cli.daemon_view import describe
 from gigqd.cli.find_daemon import runtime_files_of
-from gigqd.cli.options import Commands, Namespace, add_parser, add_request_options
+from gigqd.cli.options import Commands, Namespace, add_flag, add_parser, add_request_options
 from gigqd.cli.output import print_answer, print_json
 from gigqd.errors import GigqdError
 from gigqd.host import pidfile
@@ -24,18 +25,22 @@ _TIMEOUT = 0.8
 
 _DETAILS = """\
 The exit code is 0 if the daemon runs, 1 if only its pid file is left, 3 if it
-does not run, and 4 if it does not answer."""
+does not run, and 4 if it does not answer. With --all the database answers, as
+in `gigq workers`: 0 if a daemon runs, 3 if none does, 69 without an answer."""
 
 
 def add_command(commands: Commands) -> None:
     """Add the command's parser."""
     what = "show the daemon, each of its slots and the recent failures"
     parser = add_parser(commands, "status", status, what, _DETAILS)
+    add_flag(parser, "--all", "show all daemons of the queue, on every host")
     add_request_options(parser, _TIMEOUT)
 
 
 def status(options: Namespace) -> int:
     """Show the daemon; the exit code is the one that the LSB defines for an init script."""
+    if options.all:
+        return all_daemons.status(options)
     try:
         runtime_files = runtime_files_of(options)
     except GigqdError as error:

@@ -13,6 +13,8 @@ from support import jobs
 from support.raw_sql import Program
 from support.waiting import wait_until
 
+from gigqd import exit_codes
+
 pytestmark = [
     pytest.mark.daemon,
     pytest.mark.parametrize("daemons", ["sqlite", "postgres"], indirect=True),
@@ -45,6 +47,9 @@ def test_a_daemon_is_shown_with_its_pools_and_its_running_jobs_until_it_stops(da
     assert found["pools"] == [{"name": "default", "size": 1, "queues": ["default", "mail"]}]
     assert found["state"] == "running" or found["state"].startswith("lease ends in ")
     assert (job["job_id"], job["name"], job["queue"]) == (job_id, "runs", "default")
+    answer = json.loads(daemon.command("status", "--all", "--json").stdout)
+    assert [one["run"] for one in answer["daemons"]] == [found["run"]]
+    assert daemon.command("status", "--all").stdout.splitlines()[1:] == printed[1:]
     assert printed[0].startswith(f"gigqd 'default' on {found['host']} (pid {daemon.pid}), gigq ")
     assert printed[1] == "  pool default: 1 worker, queues default, mail"
     assert printed[2].startswith(f"  {job['worker_id']}: runs ({job_id}), since ")
@@ -52,6 +57,9 @@ def test_a_daemon_is_shown_with_its_pools_and_its_running_jobs_until_it_stops(da
     daemon.wait_for_job(job_id, "completed")
     daemon.stop()
     assert workers_of(daemon) == "No process runs jobs.\n"
+    stopped = daemon.command("status", "--all")
+    assert stopped.returncode == exit_codes.STATUS_STOPPED
+    assert stopped.stdout == "no daemon serves this queue\n"
 
 
 def test_a_killed_daemon_is_gone_and_the_next_one_deletes_its_row_on_a_file(daemons):
@@ -85,3 +93,14 @@ def test_a_lease_that_is_over_says_since_when(daemons):
     # On a file every process is of this host, and its lock is free.
     on_file = daemon.address == str(daemon.database)
     assert states["far"].startswith("gone" if on_file else "lease over since 202")
+
+
+def test_without_the_database_all_daemons_are_unknown(daemons):
+    daemon = daemons(start=False)
+    daemon.configure({"queue.database": str(daemon.home / "absent.db")})
+
+    done = daemon.command("status", "--all", "--json")
+    answer = json.loads(done.stdout)
+
+    assert (done.returncode, answer["ok"]) == (exit_codes.DATABASE_UNAVAILABLE, False)
+    assert "absent.db" in answer["error"]

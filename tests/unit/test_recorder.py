@@ -49,6 +49,7 @@ def high_descriptors() -> Iterator[None]:
 def context_of(channel: socket.socket, database: str, durability: str = "normal") -> Any:
     return SimpleNamespace(
         config=SimpleNamespace(
+            daemon=SimpleNamespace(name="default"),
             pools=(),
             place=Path(database),
             database_file=Path(database),

@@ -121,6 +121,7 @@ complete -c gigqd -n '_shtab_gigqd_using status' -s h -l help -d 'show this help
 complete -c gigqd -n '_shtab_gigqd_using status' -l config -xka "(__fish_complete_path (commandline -ct | string replace -r -- '^--[^=]*=' ''))" -d 'the configuration file'
 complete -c gigqd -n '_shtab_gigqd_using status' -l name -x -d 'the name of the daemon, instead of the key daemon.name'
 complete -c gigqd -n '_shtab_gigqd_using status' -l debug -d 'show the traceback of an error'
+complete -c gigqd -n '_shtab_gigqd_using status' -l all -d 'show all daemons of the queue, on every host'
 complete -c gigqd -n '_shtab_gigqd_using status' -l timeout -x -d 'maximum wait for the answer (default: 0.8)'
 complete -c gigqd -n '_shtab_gigqd_using status' -l json -d 'answer with JSON'
 complete -c gigqd -n '_shtab_gigqd_using status' -l runtime-dir -xka "(__fish_complete_directories)" -d 'the runtime directory, to find a daemon without its configuration'

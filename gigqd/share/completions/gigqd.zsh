@@ -154,6 +154,7 @@ _shtab_gigqd_status_options=(
   "--config=[the configuration file]:FILE:_files"
   "--name=[the name of the daemon, instead of the key daemon.name]:name:"
   "--debug[show the traceback of an error]"
+  "--all[show all daemons of the queue, on every host]"
   "--timeout=[maximum wait for the answer (default\: 0.8)]:SECONDS:"
   "--json[answer with JSON]"
   "--runtime-dir=[the runtime directory, to find a daemon without its configuration]:DIR:_files -/"
