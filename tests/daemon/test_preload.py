@@ -13,7 +13,7 @@ pytestmark = pytest.mark.daemon
 
 OF_POSTGRES = {
     "gigqd.recorder.server_storage",
-    *("gigq.model.lease", "gigq.store.lease_renewal", "gigq.store.verbs.processes"),
+    *("gigq.model.lease", "gigq.store.lease_renewal"),
     *("gigqd.supervisor.lease_watch", "gigqd.worker.claim_lease"),
     *(module.name for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}.")),
 }

@@ -19,7 +19,7 @@ from gigq.model.served_queues import parse
 from gigq.model.storable_text import storable_list
 from gigq.store.database import UnreadableText
 from gigq.store.verbs import claim as claiming
-from gigq.store.verbs import rows_of_other_programs
+from gigq.store.verbs import processes, rows_of_other_programs
 from gigq.store.verbs import settle as settling
 from gigq.store.verbs.deadlock import repeated
 
@@ -76,11 +76,8 @@ def settle(
         is unchanged.
     """
     with db.transaction(durable=False) as session:
-        if unless_leased is not None:
-            from gigq.store.verbs import processes
-
-            if processes.has_lease(session, unless_leased):
-                return None
+        if unless_leased is not None and processes.has_lease(session, unless_leased):
+            return None
         return settling.settle(session, execution_id, result)
 
 
