@@ -13,9 +13,12 @@ from gigq.model.cause import Cause
 from gigq.model.lease import Lease
 from gigqd import logs
 from gigqd.ipc.scoreboard import Activity
+from gigqd.linux import syscalls
+from gigqd.process.process_tag import tags_of
 
 if TYPE_CHECKING:
     from gigqd.ipc.scoreboard import Scoreboard
+    from gigqd.process.child import Child
     from gigqd.supervisor.children import Children
 
 log = logs.get_logger(__name__)
@@ -76,11 +79,26 @@ class LeaseWatch:
         return now + min(max(0.05, lease.left - self._length / limit), _LONGEST_SLEEP)
 
     def _end_jobs(self, now: float) -> None:
-        """Kill the children that run a job, each with its whole process tree."""
+        """Kill the children that run a job, each with its whole process tree.
+
+        So is one whose job has returned and left processes, while its outcome is not recorded:
+        another host runs that job again. Without such processes the outcome may still count.
+        """
         for slot in self._children.slots.values():
             child = self._children.child_in(slot)
-            if child is not None and child.cell.read().activity is Activity.BUSY:
+            activity = child.cell.read().activity if child is not None else Activity.NOTHING
+            if activity is Activity.BUSY or (
+                activity is Activity.SETTLING and child and self._has_descendants(child)
+            ):
                 self._children.kill(slot, Cause.LOST, now)
+
+    def _has_descendants(self, child: Child) -> bool:
+        """Return True while a process of a child's job lives, also one that init would adopt."""
+        own = {one.pid for one in self._children.children()}
+        adopted = (pid for pid in syscalls.own_children() if pid not in own)
+        return bool(syscalls.children_of(child.pid)) or any(
+            child.tag.matches(tags_of(pid)) for pid in adopted
+        )
 
     def _note(self, *, is_over: bool) -> None:
         if is_over and not self.is_over:

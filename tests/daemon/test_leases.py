@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psutil
 import pytest
@@ -32,6 +32,13 @@ def relay(daemons):
         daemon.configure({"queue.database": direct})  # for this process, which looks from outside
         yield daemon, relay
         daemon.finish()
+
+
+def lives(pid):
+    """Return False for a process that is gone or a zombie."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def beats(daemon):
@@ -73,6 +80,22 @@ def test_jobs_are_ended_before_the_lease_of_a_daemon_without_its_server(relay):
     job = daemon.wait_for_job(job_id, within=60)
     assert [one["cause"] for one in job["executions"]] == ["lost", None]
     daemon.wait_for_event("lease_renewed")
+
+
+def test_what_a_job_has_left_is_ended_with_a_lease_under_which_its_outcome_is_not_recorded(relay):
+    daemon, relay = relay
+    go = daemon.home / "go"
+    job = daemon.submit(jobs.leave_children, "family", {"path": str(go)}, max_attempts=1)
+    wait_until(lambda: any(slot.get("job") for slot in daemon.status()["slots"]), why="it runs")
+
+    relay.is_silent = True
+    go.touch()
+    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 2 and pids)
+    wait_until(lambda: not any(map(lives, children)), why="they are ended", deadline=60)
+
+    relay.is_silent = False
+    relay.cut()
+    assert daemon.wait_for_job(job, within=60)["executions"][-1]["cause"] == "lost"
 
 
 def test_jobs_are_ended_before_the_lease_when_the_recorder_hangs(daemons):

@@ -328,6 +328,13 @@ def spawn_children(
     return ways
 
 
+def leave_children(ledger: str, job: str, path: str) -> None:
+    """Wait for a file, start children that stay, and return."""
+    while not Path(path).exists():
+        time.sleep(0.01)
+    spawn_children(ledger, job, ["setsid-exec", "double-exec"], stay=False)
+
+
 def child_pids_of(ledger: str, job: str) -> list[int]:
     """The children that one job has noted."""
     return [line["pid"] for line in entries(ledger, "child") if line["job"] == job]
