@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import fork_server, postgres, temporary_folders
+from support import fork_server, leases, postgres, temporary_folders
 
 from gigq import events
 from gigq.model import signatures
@@ -71,6 +71,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def compared_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare parameters with signatures, although other tests define workers of their own."""
     monkeypatch.setattr(signatures._Trust, "is_given", True)
+
+
+@pytest.fixture(autouse=True)
+def no_threads_of_leases() -> Iterator[None]:
+    """End the threads that workers of the test have started."""
+    yield
+    leases.end_threads()
 
 
 @pytest.fixture

@@ -67,8 +67,12 @@ class OwnDescriptors:
         """Return True when a file of the open connection to the database is not open any more."""
         if self._held() is None:
             return False
+        try:
+            numbers = syscalls.open_descriptors()
+        except OSError:  # a job has hidden /proc, as by a change of its root directory
+            return False
         opened = set()
-        for number in syscalls.open_descriptors():
+        for number in numbers:
             with suppress(OSError):
                 found = os.fstat(number)
                 opened.add((found.st_dev, found.st_ino))
