@@ -43,7 +43,7 @@ SHOWN_ONLY = {
     "docs/cli.md": {
         "gigq worker --import": "names a module that the reader writes",
         "2026-11-23": "is what a worker writes to standard error",
-        "gigqd 'default' on web1": "shows two hosts; tests/daemon/test_workers_seen.py has a daemon",
+        "gigqd 'default' on web1": "shows two hosts; tests/daemon/test_workers_seen.py has one",
         "$ export GIGQ_DB=postgresql": "needs a server; tests/cli/test_postgres.py has one",
         "$ gigq migrate --sql": "needs a server; tests/cli/test_migrate.py runs it with psql",
     },
