@@ -166,8 +166,12 @@ class Child:
                 self._signal(signal.SIGUSR2)
 
     def is_active(self, report: Report) -> bool:
-        """Return True while it runs a job, or a sum of its jobs is to be written."""
-        return report.activity >= Activity.BUSY or self.completed_counts.is_open
+        """Return True while it runs a job or is about to end, or a sum of its jobs is open.
+
+        A process that ends closes its socket before the kernel reports its end.
+        """
+        is_ending = self.json_socket.ended
+        return report.activity >= Activity.BUSY or is_ending or self.completed_counts.is_open
 
     def note_resource_use(self, number: int, memory: int, cpu: float) -> None:
         """Keep the resources that its tree uses during an execution, and show them to its job."""
