@@ -8,21 +8,23 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli import arguments, attempts, exit_codes, job_ids, live_output
+from gigq.cli import arguments, attempts, exit_codes, job_ids, live_output, stored_output
 from gigq.cli.answers import not_found
 from gigq.cli.attempts import is_abandoned, is_in_plain_worker
+from gigq.cli.errors import HiddenOutputError
 from gigq.cli.formatting import local_time, seconds
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.output import print_json
+from gigq.cli.stored_output import StoredOutput
 from gigq.model.job_status import FINISHED, JobStatus
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gigq.cli.live_output import LiveOutput
     from gigq.cli.open_queue import ReadQueue
+    from gigq.output_file import OutputFile
 
     Row = Mapping[str, Any]
 
@@ -35,7 +37,9 @@ _PLAIN = "a plain worker, so what it prints goes where that worker's output goes
 
 _DETAILS = """\
 The daemon keeps only the end of a long output. The output of a running job is
-read from the daemon, which only the daemon's account and root may do."""
+read from the daemon, which only the daemon's account and root may do. On
+PostgreSQL others, and other hosts, read what the daemon stores while they use
+--follow, once a second."""
 
 
 def add_command(commands: Commands) -> None:
@@ -76,29 +80,45 @@ def _show(queue: ReadQueue, found: Row, args: Namespace) -> int:
     if chosen is None:
         print_notice(_no_attempt(found, args.attempt))
         return exit_codes.NEGATIVE
-    printed = _live_so_far(queue, chosen)
+    printed, host = _live_so_far(queue, chosen)
     if printed is not None:
         # Read the row after the output: a finished attempt's worker may have begun its next job.
         chosen = _again(queue, chosen) or chosen
     if chosen["status"] != _RUNNING:
-        printed = chosen["output"]
+        printed, host = chosen["output"], None
     if args.json:
         print_json(_shape(args.job_id, chosen, printed))
         return exit_codes.OK
-    if not printed:
+    if not printed and host is None:
         print_notice(_why_nothing(queue, chosen))
     OutputWriter().write(printed or "", ends=True)
+    if host is not None:
+        print_notice(_on_other_host(args.job_id, chosen, host, printed))
     return exit_codes.OK
 
 
-def _live_so_far(queue: ReadQueue, one: Row) -> str | None:
+def _live_so_far(queue: ReadQueue, one: Row) -> tuple[str | None, str | None]:
+    """Return the output of a running attempt so far, and the host that has the rest of it."""
     if one["status"] != _RUNNING or is_in_plain_worker(one):
-        return None
-    output = live_output.find(queue.place, one)
+        return None, None
+    try:
+        output = live_output.find(queue.place, one)
+    except HiddenOutputError:
+        if not queue.place.is_shared:
+            raise
+        return stored_output.so_far(queue, one), stored_output.host_of(queue, one)
     if output is None:
-        return None
+        return None, None
     with closing(output):
-        return b"".join(iter(output.read, b"")).decode(errors="replace")
+        return b"".join(iter(output.read, b"")).decode(errors="replace"), None
+
+
+def _on_other_host(job_id: str, one: Row, host: str, printed: str | None) -> str:
+    stored = "this is the end of what is stored" if printed else "nothing is stored yet"
+    return (
+        f"attempt {one['attempt']} runs on {host}, and {stored} of its output; "
+        f"follow it with gigq logs -f {job_id}, or run gigq logs there"
+    )
 
 
 def _again(queue: ReadQueue, one: Row) -> Row | None:
@@ -183,7 +203,7 @@ class Follower:
                 return not_found(self._args, self._args.job_id)
             one = self._next(found)
             if one is not None:
-                over = self._attempt(one)
+                over = self._attempt(found, one)
                 if self._args.attempt:
                     return _code(over)
             elif found["status"] in _OVER:
@@ -198,27 +218,27 @@ class Follower:
         later = ids.index(self._last) + 1 if self._last in ids else 0
         return found["executions"][later] if later < len(ids) else None
 
-    def _attempt(self, one: Row) -> Row:
+    def _attempt(self, job: Row, one: Row) -> Row:
         self._last = one["id"]
         self._waited = False
         writer = OutputWriter()
         if one["status"] == _RUNNING:
             print_notice(f"attempt {one['attempt']} runs in {one['worker_id']}")
-            one = self._while_it_runs(one, writer)
+            one = self._while_it_runs(job, one, writer)
         writer.write(continued(writer.written, one["output"] or ""), ends=True)
         print_notice(f"attempt {one['attempt']} ended: {_outcome(one)}")
         return one
 
-    def _while_it_runs(self, one: Row, writer: OutputWriter) -> Row:
+    def _while_it_runs(self, job: Row, one: Row, writer: OutputWriter) -> Row:
         """Show an attempt's output until it is over; return its row."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        output: LiveOutput | None = None
+        output: OutputFile | StoredOutput | None = None
         if is_in_plain_worker(one):
             print_notice(f"it runs in {_PLAIN}")
         try:
             while True:
                 if output is None and not is_in_plain_worker(one):
-                    output = live_output.find(self._queue.place, one)
+                    output = self._output_of(job, one)
                 chunk = output.read() if output else b""
                 now = _again(self._queue, one) or {**one, "status": "cleared"}
                 if now["status"] != _RUNNING:
@@ -229,6 +249,14 @@ class Follower:
         finally:
             if output:
                 output.close()
+
+    def _output_of(self, job: Row, one: Row) -> OutputFile | StoredOutput | None:
+        try:
+            return live_output.find(self._queue.place, one)
+        except HiddenOutputError:
+            if not self._queue.place.is_shared:
+                raise
+            return StoredOutput(self._queue, job, one, print_notice)
 
     def _finish(self, found: Row) -> int:
         if self._args.attempt:

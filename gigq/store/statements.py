@@ -21,6 +21,7 @@ _FILES = {
     SQLITE: ("shared", "listing", "processes", "pauses", "unconfirmed", "sqlite", "upgrade"),
     POSTGRES: (
         *("shared", "listing", "processes", "pauses", "unconfirmed", "notifications"),
+        "live_output",
         *(
             "postgres_session",
             "postgres",

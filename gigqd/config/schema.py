@@ -297,6 +297,10 @@ class Config(Record):
 
         return value("first"), value("factor"), value("longest"), value("jitter")
 
+    def keep_output_of(self, pool: str) -> int:
+        """Return the number of bytes that are kept of an output; 0 for a pool that is missing."""
+        return next((one.keep_output for one in self.pools if one.name == pool), 0)
+
 
 TABLES: Mapping[str, type[Table]] = {
     "daemon": DaemonConfig,

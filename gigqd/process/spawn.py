@@ -66,8 +66,7 @@ class ChildContext(NamedTuple):
     @property
     def output_kept(self) -> int:
         """Number of bytes that are kept of a job's output."""
-        pools = self.config.pools
-        return next((pool.keep_output for pool in pools if pool.name == self.pool), 0)
+        return self.config.keep_output_of(self.pool)
 
 
 def settle_memory() -> None:

@@ -64,7 +64,7 @@ class Recorder:
         self._json_socket = JsonSocket(context.json_socket)
         self._was_recovered = context.tag.generation > 1
         self._storage = storage_of(
-            context.config, self._json_socket, self.heartbeat, is_there=self._was_recovered
+            context, self._json_socket, self.heartbeat, is_there=self._was_recovered
         )
         place = str(context.config.place)
         self._own_process = OwnProcess(self._storage, context.config, context.tag.run, self._cell)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Row
     from gigqd.ipc.json_socket import JsonSocket
+    from gigqd.recorder.requested_output import RequestedOutput
 
 PATIENCE = 1.0
 _LOOK_INTERVAL = 1.0
@@ -45,6 +46,9 @@ class ServerStorage:
         json_socket: the socket to the supervisor.
         is_there: True when an earlier recorder of this daemon has used it. Only the first one may
             create the tables, and only where there are no others.
+
+    Attributes:
+        requested_output: stores the output of running jobs for readers on other hosts.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class ServerStorage:
         self._watch = self.backend.queue_watch()
         self._begin = Begin.NEVER if is_there else Begin.EMPTY
         self._prepared: Any = None
+        self.requested_output: RequestedOutput | None = None
         self._looked_at = self._look_again_at = self._all_seen_at = 0.0
         self.begin()
 
@@ -68,6 +73,7 @@ class ServerStorage:
         """Start anew: the next look finds a change."""
         self._seen: Row = {}
         self._is_notified = True
+        self._output_requests: frozenset[str] = frozenset()
 
     def connect(self) -> bool:
         """Connect; return True when the connection is the one that was prepared."""
@@ -97,6 +103,7 @@ class ServerStorage:
         with self.database.single_write() as session:
             row = session.one("look_of_daemon") or {}
         self._time, self._looked_at = row.pop("now"), now
+        self._output_requests = frozenset((row.pop("output_requests") or "").split())
         changed = row != self._seen or self._is_notified or bool(row["due"])
         self._seen, self._is_notified = row, False
         return changed
@@ -118,8 +125,11 @@ class ServerStorage:
         return clock.after(self._time, time.monotonic() - self._looked_at)
 
     def maintain(self, *, wanted: bool, changed: bool) -> None:  # noqa: ARG002 - as for a file
-        """Listen again if the connection for that was lost."""
+        """Listen again if the connection for that was lost, and store requested output."""
         self._watch.renew()
+        if self.requested_output is not None:
+            self.requested_output.follow(self._output_requests)
+            self.requested_output.store()
 
     def give_back_space(self) -> Iterator[None]:
         """Yield nothing: autovacuum returns the space."""

@@ -9,27 +9,33 @@ from gigqd.recorder.file_storage import FileStorage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gigqd.config import Config
     from gigqd.ipc.json_socket import JsonSocket
+    from gigqd.process.spawn import ChildContext
     from gigqd.recorder.storage import Storage
 
 
 def storage_of(
-    config: Config, json_socket: JsonSocket, heartbeat: Callable[[], None], *, is_there: bool
+    context: ChildContext, json_socket: JsonSocket, heartbeat: Callable[[], None], *, is_there: bool
 ) -> Storage:
     """Return the storage of a configuration.
 
     Args:
-        config: the configuration.
+        context: the context of the recorder, with the configuration.
         json_socket: the socket to the supervisor.
         heartbeat: called every few milliseconds while a file is read.
         is_there: True when an earlier recorder of this daemon has opened the database.
     """
+    config = context.config
     if config.database_file:
         durable = config.queue.durability == "full"
         path = str(config.database_file)
         return FileStorage(path, json_socket, heartbeat, durable=durable, is_there=is_there)
+    from gigqd.recorder.requested_output import RequestedOutput
     from gigqd.recorder.server_storage import ServerStorage
 
     address, place = config.queue.database, str(config.place)
-    return ServerStorage(address, place, json_socket, is_there=is_there)
+    storage = ServerStorage(address, place, json_socket, is_there=is_there)
+    storage.requested_output = RequestedOutput(
+        storage.database, context.tag.run, config.keep_output_of, context.cell.all_reports
+    )
+    return storage

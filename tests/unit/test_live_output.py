@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gigq.cli.live_output import LiveOutput
 from gigq.cli.logs import continued
+from gigq.output_file import OutputFile
 from gigqd.linux import syscalls
 from gigqd.process.child import scratch_file
 
@@ -23,12 +23,12 @@ def file() -> Iterator[int]:
     os.close(descriptor)
 
 
-def all_of(output: LiveOutput) -> bytes:
+def all_of(output: OutputFile) -> bytes:
     return b"".join(iter(output.read, b""))
 
 
 def test_what_is_added_is_read_once(file: int) -> None:
-    output = LiveOutput(os.dup(file))
+    output = OutputFile(os.dup(file))
     os.write(file, b"one\n")
 
     assert all_of(output) == b"one\n"
@@ -39,7 +39,7 @@ def test_what_is_added_is_read_once(file: int) -> None:
 
 
 def test_zeros_that_a_job_has_written_are_read_as_they_are(file: int) -> None:
-    output = LiveOutput(os.dup(file))
+    output = OutputFile(os.dup(file))
     os.write(file, b"\0\0one")
 
     assert all_of(output) == b"\0\0one"
@@ -47,7 +47,7 @@ def test_zeros_that_a_job_has_written_are_read_as_they_are(file: int) -> None:
 
 
 def test_a_front_that_was_freed_is_left_out(file: int) -> None:
-    output = LiveOutput(os.dup(file))
+    output = OutputFile(os.dup(file))
     os.write(file, b"x" * 1_000_000 + b"the end")
     syscalls.free_front(file, keep=5000)
 
@@ -60,7 +60,7 @@ def test_a_front_that_was_freed_is_left_out(file: int) -> None:
 def test_a_front_that_is_freed_during_the_read_is_left_out(
     file: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    output = LiveOutput(os.dup(file))
+    output = OutputFile(os.dup(file))
     os.write(file, b"x" * 1_000_000 + b"the end")
     read = os.pread
 
@@ -75,7 +75,7 @@ def test_a_front_that_is_freed_during_the_read_is_left_out(
 
 
 def test_a_file_that_begins_anew_is_read_from_its_start(file: int) -> None:
-    output = LiveOutput(os.dup(file))
+    output = OutputFile(os.dup(file))
     os.write(file, b"the first job")
     assert all_of(output) == b"the first job"
     os.ftruncate(file, 0)

@@ -28,6 +28,8 @@ _TO_RUN = {
     "job_dependencies": {"select", "insert", "delete"},
     "gigq_processes": {"select", "insert", "update", "delete"},
     "gigq_pauses": {"select", "insert", "delete"},
+    "gigq_output_requests": {"select", "insert", "update", "delete"},
+    "gigq_output_parts": {"select", "insert", "update", "delete"},
     "gigq_schema": {"select"},
     "gigq_store": {"select"},
 }

@@ -154,7 +154,10 @@ SELECT
     (
         SELECT string_agg(id, ' ' ORDER BY id) FROM job_executions
         WHERE status = 'running' AND cancel_requested_at IS NOT NULL
-    ) AS cancels;
+    ) AS cancels,
+    (
+        SELECT string_agg(execution_id, ' ') FROM gigq_output_requests WHERE expires_at > gigq_now()
+    ) AS output_requests;
 
 -- Connections that this role may have to this database at the same time. A superuser has the reserved
 -- ones, too, and no limit of its role or of the database.

@@ -79,7 +79,7 @@ SELECT relname AS name FROM pg_class
 WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p')
     AND relname IN (
         'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_pauses',
-        'gigq_schema', 'gigq_store'
+        'gigq_output_requests', 'gigq_output_parts', 'gigq_schema', 'gigq_store'
     )
     AND has_any_column_privilege(pg_class.oid, 'SELECT') AND row_security_active(pg_class.oid)
     AND NOT EXISTS (

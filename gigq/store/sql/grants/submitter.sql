@@ -10,8 +10,8 @@ GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT ON
     :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies,
-    :"schema".gigq_processes, :"schema".gigq_pauses, :"schema".gigq_schema,
-    :"schema".gigq_store
+    :"schema".gigq_processes, :"schema".gigq_pauses, :"schema".gigq_output_requests,
+    :"schema".gigq_output_parts, :"schema".gigq_schema, :"schema".gigq_store
 TO :"role";
 
 GRANT INSERT ON :"schema".jobs, :"schema".job_dependencies TO :"role";
@@ -25,6 +25,10 @@ GRANT DELETE ON :"schema".job_dependencies TO :"role";
 
 -- A running job is cancelled by its worker.
 GRANT UPDATE (cancel_requested_at) ON :"schema".job_executions TO :"role";
+
+-- gigq logs -f requests the output of a job that runs on another host.
+GRANT INSERT (execution_id, expires_at), UPDATE (expires_at)
+ON :"schema".gigq_output_requests TO :"role";
 
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', pg_proc.oid::regprocedure, :'role')
 FROM pg_proc

@@ -9,7 +9,7 @@ GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies, :"schema".gigq_processes,
-    :"schema".gigq_pauses
+    :"schema".gigq_pauses, :"schema".gigq_output_requests, :"schema".gigq_output_parts
 TO :"role";
 
 GRANT SELECT ON :"schema".gigq_schema, :"schema".gigq_store TO :"role";
