@@ -99,8 +99,12 @@ class RequestedOutput:
         # The worker empties the file between its report of one attempt and that of the next.
         if part is None or execution_id not in self._running():
             return
-        if not live_output.store(self._database, execution_id, self._run, part, output.first):
-            output.begin()
+        is_stored, first = False, output.first
+        try:
+            is_stored = live_output.store(self._database, execution_id, self._run, part, first)
+        finally:
+            if not is_stored:
+                output.begin()
 
     def _close(self, execution_id: str) -> None:
         output = self._outputs.pop(execution_id)
@@ -120,12 +124,12 @@ class _Output:
         self.due_at = 0.0
         self.file = file
         self._kept = kept
+        self._tail = b""
         self.begin()
 
     def begin(self) -> None:
         """Start anew: the next part holds all that is kept."""
         self._starts: deque[int] = deque()
-        self._tail = b""
 
     @property
     def first(self) -> int:
@@ -136,7 +140,7 @@ class _Output:
         """Return the part to store next; None when nothing was added."""
         before = self.file.position
         added = self.file.read(self._kept)
-        if not added:
+        if not added and (self._starts or not self._tail):
             return None
         end = self.file.position
         is_gapless = end - len(added) == before

@@ -16,6 +16,7 @@ from gigq.errors import StoreUnavailable
 from gigq.model.ids import new_id
 from gigq.store.postgres.address import full_address
 from gigq.store.statements import SQL
+from gigq.store.verbs import live_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,24 @@ def test_the_submitter_asks_the_worker_to_cancel_a_running_job(
     wait_until(lambda: worker._store.is_cancel_requested(claim["execution_id"]))
 
 
+def test_the_submitter_requests_the_output_of_a_running_job(
+    submitter: JobQueue, worker: Worker
+) -> None:
+    submitter.submit(Job("sum", add, {"a": 1, "b": 2}))
+    claim = worker._claim_job()
+    assert claim is not None
+    execution = claim["execution_id"]
+
+    for _ in range(2):
+        assert live_output.request(submitter._database, execution)
+    database = worker._store.database
+    worker_run = live_output.state(database, execution)["run"]
+    assert live_output.answer(database, execution, worker_run, live_output.STORED)
+    assert live_output.state(submitter._database, execution)["answer"] == live_output.STORED
+    assert live_output.parts(submitter._database, execution, 0) == []
+    assert live_output.forget_expired(database) == 0
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -136,6 +155,9 @@ def test_the_submitter_asks_the_worker_to_cancel_a_running_job(
         "INSERT INTO job_executions (id, job_id, status, started_at) VALUES ('1', '1', '1', '1')",
         "UPDATE job_executions SET output = ''",
         "DELETE FROM job_executions",
+        "UPDATE gigq_output_requests SET answer = 'stored'",
+        "DELETE FROM gigq_output_requests",
+        "INSERT INTO gigq_output_parts VALUES ('1', 0, '')",
         "UPDATE gigq_schema SET version = 99",
         "UPDATE gigq_store SET id = ''",
         "CREATE TABLE others (id TEXT)",

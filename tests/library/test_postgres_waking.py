@@ -16,6 +16,7 @@ from support.jobs_to_run import nothing
 from support.waiting import wait_until
 
 from gigq import Job, JobQueue, Worker
+from gigq.cli.open_queue import ReadQueue
 from gigq.model.ids import new_id
 from gigq.store.backend import backend_of
 from gigq.store.dialect import POSTGRES
@@ -184,6 +185,24 @@ def test_the_cancel_of_a_running_job_is_notified_to_the_host_that_runs_it(
     wait_until(lambda: time.monotonic() > over, why="another notification may be sent")
 
     assert queue.cancel(job_id, running=True)
+    assert notifications(heard) == [["far"]]
+
+
+def test_the_first_request_for_the_output_of_a_job_is_notified_to_the_host_that_runs_it(
+    queue: JobQueue, address: str, heard: psycopg.Connection[Any]
+) -> None:
+    queue.submit(Job("job", nothing, queue="far"))
+    claim = Worker(address)._claim_job()
+    assert claim is not None
+    notifications(heard)
+    over = time.monotonic() + 2 * DEBOUNCE
+    wait_until(lambda: time.monotonic() > over, why="another notification may be sent")
+
+    with ReadQueue(address, initialize=False) as reader:
+        reader.request_output(claim["execution_id"], "far", first=False)
+        reader.request_output("missing", "far", first=True)
+        assert notifications(heard) == []
+        reader.request_output(claim["execution_id"], "far", first=True)
     assert notifications(heard) == [["far"]]
 
 

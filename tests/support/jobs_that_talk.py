@@ -19,6 +19,15 @@ def say_on_cue(ledger: str, job: str, cues: str, lines: list[str], fails: int = 
             raise RuntimeError(f"{job} fails")
 
 
+def write_on_cue(ledger: str, job: str, cues: str, chunks: list[str]) -> None:
+    """Write the bytes of each chunk, in Latin-1, once a file with its number is there."""
+    with noted(ledger, job):
+        for number, chunk in enumerate(chunks):
+            _await(Path(cues, str(number)))
+            os.write(1, chunk.encode("latin-1"))
+        _await(Path(cues, "go"))
+
+
 def flood(ledger: str, job: str, cues: str, kilobytes: int) -> None:
     """Print much, and an end to it; then wait for a cue."""
     with noted(ledger, job):
