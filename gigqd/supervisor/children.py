@@ -77,7 +77,7 @@ class Children:
         self.restarts = Restarts()
         self._monitor = MemoryMonitor()
         self._kills = ConcurrentKills()
-        self._share = TimeSlice(_SLOTS_SECONDS)
+        self._watches, self._forks = TimeSlice(_SLOTS_SECONDS), TimeSlice(_SLOTS_SECONDS)
         self._generation = 1
         self._roles: dict[int, Callable[[spawn.ChildContext], int]] = {
             is_recorder: importlib.import_module(module).main
@@ -173,8 +173,13 @@ class Children:
     # --- one step of the loop ----------------------------------------------------------------
 
     def step(self, now: float) -> None:
-        """Do what each slot needs; those for which the time slice is too short follow next time."""
-        self._share.serve(self.slots, lambda name: self._attend(self.slots[name], now))
+        """Do what each slot needs; those for which the time slice is too short follow next time.
+
+        Forks are slow where memory or time is short. They must not delay the other children.
+        """
+        self._watches.serve(self._children, lambda name: self._attend(name, now))
+        empty = [name for name in self.slots if name not in self._children]
+        self._forks.serve(empty, lambda name: self._fill(self.slots[name], now))
         self._kills.step({child.pid for child in self.children()})
         self._check_trees(now)
         reap.reap_adopted(syscalls.own_children(), {child.pid for child in self.children()})
@@ -187,7 +192,7 @@ class Children:
 
     def next_step(self, now: float) -> float:
         """Return when `step` is due again at the latest, in seconds of the monotonic clock."""
-        if self._share.behind or self._monitor.unfinished:
+        if self._watches.behind or self._forks.behind or self._monitor.unfinished:
             return now
         return min((self._next_check_at(slot, now) for slot in self.slots.values()), default=now)
 
@@ -233,11 +238,9 @@ class Children:
 
     # --- one slot ----------------------------------------------------------------------------
 
-    def _attend(self, slot: Slot, now: float) -> None:
-        child = self._children.get(slot.name)
-        if child is None:
-            self._fill(slot, now)
-        elif child.treekill is not None:
+    def _attend(self, name: str, now: float) -> None:
+        slot, child = self.slots[name], self._children[name]
+        if child.treekill is not None:
             self._continue_tree_kill(slot, child, now)
         elif child.exit_record() is not None:
             self._events.message_received(slot.name)  # its last messages come before its exit
