@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from gigq.errors import NoQueue, SchemaTooNew, StoreUnavailable, UnsupportedStore
 from gigq.store.dialect import POSTGRES, SQLITE, dialect_of
+from gigq.store.schema_versions import Newer, latest, newer, record, steps, usable_after
 from gigq.store.sqlite.file.wal_file_names import TO_BEGIN
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.sqlite.transactions import SqliteSession
-from gigq.store.statements import SQL
 from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from gigq.store.database import Database
     from gigq.store.session import Session
@@ -36,6 +35,10 @@ _REMEDIES = {
     ),
 }
 """The remedies for tables of another program, and for a database without tables."""
+
+
+_SHOWS_KNOWN = 5
+"""The schema on a server from which on the processes show the version that they know."""
 
 
 class Begin(Enum):
@@ -64,7 +67,7 @@ def apply(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
         UnsupportedStore: the file has a `jobs` table that is not a queue's, or is a database of
             another program in which no queue may be created.
     """
-    if is_up_to_date(db):
+    if is_usable(db):
         return
     if db.dialect == POSTGRES:
         from gigq.store import online_migration
@@ -97,10 +100,14 @@ def _writing(db: Database) -> Iterator[Session]:
 
 
 @repeated
-def is_up_to_date(db: Database) -> bool:
-    """Return True when a database has the schema that this gigq works with."""
+def is_usable(db: Database) -> bool:
+    """Return True when a database has the schema of this gigq, or a newer one that it may use."""
     with db.read() as session:
-        return version_in(session) == latest(dialect_of(session.connection))
+        found = version_in(session)
+        if found == latest(dialect_of(session.connection)):
+            return True
+        later = newer(session, found)
+        return later is not None and later.is_usable
 
 
 def refuse_obstacles(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
@@ -120,7 +127,7 @@ def refuse_obstacles(db: Database, begin: Begin = Begin.ANYWHERE) -> None:
     if db.dialect == POSTGRES:
         from gigq.store import online_migration
 
-        if not is_up_to_date(db):
+        if not is_usable(db):
             online_migration.try_out(db, partial(_migrate_online, begin=begin))
         return
     from gigq.store.upgrade_0_5_1 import upgrade
@@ -160,33 +167,31 @@ def refuse_other_schema(db: Database) -> None:
 
 
 @repeated
-def refuse_newer(db: Database) -> None:
+def refuse_newer(db: Database) -> Newer | None:
     """Refuse a store that a newer gigq has migrated while this process ran.
 
+    Returns:
+        The versions of a newer store that this gigq may use; None for any other one.
+
     Raises:
-        SchemaTooNew: a newer gigq has migrated it.
+        SchemaTooNew: this gigq may not use it.
     """
     with db.read() as session:
-        _refuse_newer(session, version_in(session))
-
-
-@cache
-def latest(dialect: str) -> int:
-    """Return the version of the schema that this gigq works with."""
-    return max(number for number, _ in steps(dialect))
+        return _refuse_newer(session, version_in(session))
 
 
 def _migrate(session: Session) -> None:
     dialect = dialect_of(session.connection)
     found = version_in(session)
-    _refuse_newer(session, found)
-    _refuse_under_older_processes(session, found, latest(dialect))
+    later = _refuse_newer(session, found)
+    if later is None:
+        _refuse_under_older_processes(session, found)
     with _old_rows_kept(session, is_new=found == 0):
         session.run("create_schema_table")
         for number, path in steps(dialect):
             if number > found:
                 session.run_script(path.read_text(encoding="utf-8"))
-                session.run("record_schema_version", {"version": number, "now": session.now})
+                record(session, number, path)
 
 
 @contextmanager
@@ -258,36 +263,53 @@ def _shown(session: Session) -> str:
     return str(getattr(session.connection, "path", "the database"))
 
 
-def _refuse_under_older_processes(session: Session, found: int, known: int) -> None:
-    """Refuse to migrate under a daemon or worker that would then refuse the file."""
-    path = getattr(session.connection, "path", "")
-    if not path or not 0 < found < known:
-        return
-    older = lock_holders.older_than(path, known)
-    if older is None:
-        raise StoreUnavailable(
-            f"{path} has schema {found} and this gigq works with {known}; which processes run jobs "
-            "here only the file's owner can see, so its owner has to open it first with this gigq. "
-            "Nothing was changed"
-        )
-    if older:
-        pids = " ".join(map(str, older))
-        raise StoreUnavailable(
-            f"{path} has schema {found} and this gigq works with {known}, which the gigq of "
-            f"process {pids}, that runs jobs here, does not know; stop that process, or upgrade "
-            "its gigq and start it again, first. Nothing was changed"
-        )
-
-
-def _refuse_newer(session: Session, found: int) -> None:
+def _refuse_under_older_processes(session: Session, found: int) -> None:
+    """Refuse to migrate under a daemon or worker that would then refuse the database."""
     dialect = dialect_of(session.connection)
     known = latest(dialect)
-    if found > known:
-        own = "file" if dialect == SQLITE else "schema or database"
-        raise SchemaTooNew(
-            f"the store has schema {found} and this gigq knows {known}: a newer gigq has used it; "
-            f"upgrade gigq here, or give this one a {own} of its own"
+    if not 0 < found < known:
+        return
+    needed = usable_after(dialect, found)
+    said = f"{_shown(session)} has schema {found} and this gigq works with {known}"
+    older = (
+        _older_in_file(session, needed, said)
+        if dialect == SQLITE
+        else _older_on_server(session, found, needed)
+    )
+    if older:
+        raise StoreUnavailable(
+            f"{said}, which the gigq of process {older}, that runs jobs here, does not know; stop "
+            "that process, or upgrade its gigq and start it again, first. Nothing was changed"
         )
+
+
+def _older_in_file(session: Session, needed: int, said: str) -> str:
+    path = getattr(session.connection, "path", "")
+    older = lock_holders.older_than(path, needed) if path else ()
+    if older is None:
+        raise StoreUnavailable(
+            f"{said}; which processes run jobs here only the file's owner can see, so its owner "
+            "has to open it first with this gigq. Nothing was changed"
+        )
+    return " ".join(map(str, older))
+
+
+def _older_on_server(session: Session, found: int, needed: int) -> str:
+    if found < _SHOWS_KNOWN:
+        return ""
+    rows = session.all("processes_behind", {"schema": needed, "now": session.now})
+    return ", ".join(f"{row['pid']} on {row['host']} ({row['version']})" for row in rows)
+
+
+def _refuse_newer(session: Session, found: int) -> Newer | None:
+    later = newer(session, found)
+    if later is None or later.is_usable:
+        return later
+    own = "file" if dialect_of(session.connection) == SQLITE else "schema or database"
+    raise SchemaTooNew(
+        f"the store has {later}: a gigq that knows {later.usable_from} or later must use it; "
+        f"upgrade gigq here, or give this one a {own} of its own"
+    )
 
 
 def version_in(session: Session) -> int:
@@ -304,9 +326,3 @@ def version_in(session: Session) -> int:
 def _version(session: Session, names: set[str]) -> int:
     row = session.one("schema_version") if "gigq_schema" in names else None
     return int(row["version"] or 0) if row else 0
-
-
-def steps(dialect: str) -> list[tuple[int, Path]]:
-    """Return the numbered schema files, `001_what.sql` first."""
-    files = sorted((SQL / "schema" / dialect).glob("[0-9]*.sql"))
-    return [(int(file.name.partition("_")[0]), file) for file in files]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gigq.store import migrate
+from gigq.store import migrate, schema_versions
 from gigq.store.dialect import POSTGRES
 from gigq.store.postgres import adoption, drivers
 from gigq.store.statements import statements
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 _HEADER = """\
 -- gigq: the tables of a queue, from schema {found} to schema {known}. Run it with psql, as a role
 -- with the rights of administrator.sql. All of it is one transaction. If the tables are in use,
--- it may end with a lock timeout; then run it again.
+-- it may end with a lock timeout; then run it again.{older}
 """
+_OLDER = """
+-- First upgrade or stop the daemons and workers whose gigq does not know schema {usable_from}."""
 _NOTHING = "-- gigq: the queue has schema {known}, which is current. There is nothing to run.\n"
 
 
@@ -41,8 +43,8 @@ def missing(database: Database) -> str:
     """
     migrate.refuse_newer(database)
     with database.read() as session:
-        found, first = migrate.version_in(session), migrate.steps(POSTGRES)[0][1]
-        if found == migrate.latest(POSTGRES):
+        found, first = migrate.version_in(session), schema_versions.steps(POSTGRES)[0][1]
+        if found >= schema_versions.latest(POSTGRES):
             return _NOTHING.format(known=found)
         changes = () if found else adoption.changes(session, first.read_text(encoding="utf-8"))
         schema, is_new = _schema_of(session)
@@ -62,7 +64,9 @@ def _schema_of(session: Session) -> tuple[str, bool]:
 def _script(
     found: int, schema: str | None, changes: Sequence[str] = (), *, is_new: bool = False
 ) -> str:
-    header = _HEADER.format(found=found, known=migrate.latest(POSTGRES))
+    usable_from = schema_versions.usable_after(POSTGRES, found)
+    older = _OLDER.format(usable_from=usable_from) if 0 < found < usable_from else ""
+    header = _HEADER.format(found=found, known=schema_versions.latest(POSTGRES), older=older)
     frame = (*_before(schema, is_new=is_new), *changes, *_steps(found))
     sql = statements(POSTGRES)
     return header + "".join(f"{one};\n\n" for one in frame) + sql["script_end"] + "\n"
@@ -86,10 +90,18 @@ def _before(schema: str | None, *, is_new: bool) -> Iterator[str]:
 def _steps(found: int) -> Iterator[str]:
     sql = statements(POSTGRES)
     yield sql["script_check"].format(version=found)
-    for number, path in migrate.steps(POSTGRES):
+    for number, path in schema_versions.steps(POSTGRES):
         if number > found:
             yield path.read_text(encoding="utf-8").rstrip().removesuffix(";")
-            yield sql["record_schema_version"] % {"version": number, "now": "gigq_now()"}
+            yield _recorded(number, schema_versions.usable_from(path))
+
+
+def _recorded(number: int, usable_from: int | None) -> str:
+    values = {"version": number, "now": "gigq_now()"}
+    if usable_from is None:
+        return statements(POSTGRES)["record_schema_version"] % values
+    stated = {"usable_from": usable_from, "applied_by": _literal(schema_versions.gigq_version())}
+    return statements(POSTGRES)["record_stated_version"] % {**values, **stated}
 
 
 def _literal(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from gigq.errors import StoreUnavailable
 from gigq.model.database_address import is_address, without_password
-from gigq.store import initialization, migrate, read_only
+from gigq.store import initialization, migrate, read_only, schema_versions
 from gigq.store.database import Database
 from gigq.store.migrate import Begin
 from gigq.store.read_only import ReadingDatabase
@@ -148,7 +148,7 @@ def bring_up_to_date(name: str) -> tuple[int, int]:
         migrate.apply(database, begin)
     else:
         initialization.open_queue(database, name, begin)
-    return before, migrate.latest(database.dialect)
+    return before, max(before, schema_versions.latest(database.dialect))
 
 
 def whole_script(name: str) -> str:

@@ -240,8 +240,8 @@ def _size(path: str) -> int:
 
 
 def _brought_up_to_date(connection: sqlite3.Connection) -> sqlite3.Connection | None:
-    """Copy a queue of an older schema into memory and migrate it; None for today's schema."""
-    if migrate.is_up_to_date(Database(lambda: connection)):
+    """Copy a queue of an older schema into memory and migrate it; None for one that it may use."""
+    if migrate.is_usable(Database(lambda: connection)):
         return None
     copy = sqlite3.connect(":memory:", isolation_level=None, factory=MemoryConnection)
     copy.text_factory = _LENIENT

@@ -6,18 +6,23 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from gigq import __version__
 from gigq.execution import job_events
 from gigq.model import clock
 from gigq.store import migrate
 from gigq.store.sqlite.processes import wakeup
 from gigq.store.verbs import expiry, rows_of_other_programs, settle_and_claim
+from gigqd import logs
 from gigqd.ipc.scoreboard import Activity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gigq.store.schema_versions import Newer
     from gigqd.ipc.scoreboard import Report
     from gigqd.recorder.storage import Storage
+
+log = logs.get_logger(__name__)
 
 _CHECK_INTERVAL = 1.0
 _SLOW = 1.0
@@ -54,6 +59,7 @@ class Maintenance:
         self._pipes = [*(wakeup.Listener(place, each) for each in set(served))]
         self._other_pipes = wakeup.OpenPipes(place)
         self._cancels: list[str] | None = None
+        self._newer_schema: Newer | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -75,7 +81,7 @@ class Maintenance:
         """
         changed = self._storage.has_changed()
         if changed or self._storage.is_look_due():
-            migrate.refuse_newer(self._database)
+            self._note_newer_schema()
             self._relay_cancels()
             rows_of_other_programs.follow(self._database)
             self._due_at = settle_and_claim.next_due_at(self._database)
@@ -101,6 +107,17 @@ class Maintenance:
         now = self._storage.now
         soon = clock.seconds_until(self._next_due_at, longest, now)
         return clock.seconds_until(self._expires_at, soon, now)
+
+    def _note_newer_schema(self) -> None:
+        """Report once that a newer gigq has migrated the database, which this one may use.
+
+        Raises:
+            SchemaTooNew: this one may not use it.
+        """
+        later = migrate.refuse_newer(self._database)
+        if later is not None and later != self._newer_schema:
+            log.warning("newer_schema", **later._asdict(), version=__version__)
+        self._newer_schema = later
 
     def _is_wanted(self, now: float) -> bool:
         """Return True when a worker needs to write: jobs are due, or an outcome is not recorded."""

@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gigq.errors import GigqError, SchemaTooNew
+from gigq.errors import GigqError
 from gigq.model.database_address import without_password
 from gigq.store import initialization, migrate
 from gigq.store.database import Database
@@ -193,17 +193,14 @@ def _judge_folder(path: Path) -> str:
 
 
 def _judge_schema(database: Database) -> str:
+    later = migrate.refuse_newer(database)
     with database.transaction(durable=False) as session:
-        found, known = migrate.version_in(session), migrate.latest(database.dialect)
+        found = migrate.version_in(session)
         names = {row["name"] for row in session.all("table_names")}
         if "gigq_schema" not in names:
             migrate.refuse_to_begin(session, migrate.Begin.EMPTY)
-    if found > known:
-        raise SchemaTooNew(
-            f"the store has schema {found} and this gigq knows {known}; upgrade gigq here"
-        )
     if "gigq_schema" in names:
-        return f"readable and writable, schema {found}"
+        return f"readable and writable, {later or f'schema {found}'}"
     migrate.refuse_obstacles(database, migrate.Begin.EMPTY)
     if "jobs" in names:
         return _FOUND[database.dialect]

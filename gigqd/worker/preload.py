@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gigq.errors import UnsupportedStore
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.database import transactions_of
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.sqlite.file.filesystem import refuse_network
@@ -26,7 +26,7 @@ def preload(config: Config) -> None:
     dialect = SQLITE if config.database_file else POSTGRES
     transactions_of(dialect)
     statements(dialect)
-    migrate.latest(dialect)
+    schema_versions.latest(dialect)
     with suppress(UnsupportedStore):  # the recorder reports it
         if dialect == POSTGRES:
             _load_modules_of_postgres()

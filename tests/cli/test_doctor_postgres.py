@@ -15,7 +15,7 @@ from support.postgres import as_role, fresh_database
 from support.postgres_roles import role as role_of
 
 from gigq import Job, JobQueue
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.server_checks import judge
 from gigq.store.doctor.server_inspection import gather
@@ -35,7 +35,7 @@ def test_a_healthy_queue_has_notes_only_beside_the_durability_of_the_server(shel
     assert found["jobs"]["found"].startswith("1 jobs, 1 due, 0 delayed")
     assert report["facts"]["version_number"] >= 150_000
     assert report["facts"]["counts"]["total"] == 1
-    assert report["facts"]["schema"] == migrate.latest(POSTGRES)
+    assert report["facts"]["schema"] == schema_versions.latest(POSTGRES)
 
 
 def test_the_text_says_the_same_as_the_json(shell, address):

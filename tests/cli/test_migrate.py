@@ -16,7 +16,7 @@ from support.raw_sql import Program
 from support.waiting import wait_until
 
 from gigq.model.ids import new_id
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.dialect import POSTGRES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from support.shell import Shell
 
-LATEST = migrate.latest(POSTGRES)
+LATEST = schema_versions.latest(POSTGRES)
 on_postgres = pytest.mark.only("postgres")
 on_a_file = pytest.mark.only("sqlite")
 OF_AN_APPLICATION = """

@@ -18,7 +18,7 @@ from support.forked import in_a_child
 
 from gigq import JobQueue, Worker
 from gigq.errors import StoreUnavailable
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.read_only import ReadingDatabase
 from gigq.store.sqlite import connections
 from gigq.store.sqlite.file.filesystem import resolve
@@ -26,7 +26,7 @@ from gigq.store.sqlite.file.filesystem import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EARLIER = range(1, migrate.latest("sqlite"))
+EARLIER = range(1, schema_versions.latest("sqlite"))
 # For what does not depend on which earlier schema it is.
 one_earlier_schema = pytest.mark.parametrize("path", EARLIER[-1:], indirect=True)
 
@@ -59,7 +59,7 @@ def test_a_file_of_an_earlier_schema_is_read_and_not_changed(path: str) -> None:
     before = Path(path).read_bytes()
     rows = ReadingDatabase(resolve(path)).all("schema_version")
 
-    assert rows == [{"version": migrate.latest("sqlite")}]
+    assert rows == [{"version": schema_versions.latest("sqlite")}]
     assert Path(path).read_bytes() == before
 
 
@@ -107,7 +107,7 @@ def live_daemon(path: str, knows: int) -> Iterator[int]:
 @one_earlier_schema
 def test_a_file_is_not_migrated_under_a_daemon_that_would_refuse_it_then(path: str) -> None:
     before = Path(path).read_bytes()
-    with live_daemon(path, migrate.latest("sqlite") - 1) as pid:
+    with live_daemon(path, schema_versions.latest("sqlite") - 1) as pid:
         with pytest.raises(StoreUnavailable, match=f"process {pid}, .*Nothing was changed"):
             JobQueue(path)
         connections.close_connections()
@@ -118,7 +118,7 @@ def test_a_file_is_not_migrated_under_a_daemon_that_would_refuse_it_then(path: s
 
 @one_earlier_schema
 def test_a_file_is_migrated_beside_a_daemon_that_knows_the_new_schema(path: str) -> None:
-    with live_daemon(path, migrate.latest("sqlite")):
+    with live_daemon(path, schema_versions.latest("sqlite")):
         assert JobQueue(path).stats()["completed"] == 1
 
 
@@ -139,6 +139,6 @@ def test_an_account_that_cannot_see_which_processes_run_jobs_migrates_no_file(
         os.setuid(4711)
         return JobQueue(path)
 
-    with live_daemon(path, migrate.latest("sqlite") - 1):
+    with live_daemon(path, schema_versions.latest("sqlite") - 1):
         assert "only the file's owner can see" in in_a_child(as_another_account)
     assert Path(path).read_bytes() == before

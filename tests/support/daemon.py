@@ -84,7 +84,7 @@ class Daemon:
     def address(self) -> str:
         """Its database: the path of the file, or the address of the PostgreSQL schema."""
         given = self._settings["queue.database"]
-        return given if is_address(given) else str(self.database)
+        return given if is_address(given) else str(self.home / given)
 
     @property
     def place(self) -> str:
@@ -187,7 +187,11 @@ class Daemon:
     def runtime_files(self) -> RuntimeFiles:
         """Its runtime files, also after its configuration has changed."""
         return RuntimeFiles(
-            DaemonConfig(runtime_dir=self.home / "run", working_directory=self.home)
+            DaemonConfig(
+                name=self._settings.get("daemon.name", DaemonConfig().name),
+                runtime_dir=self.home / "run",
+                working_directory=self.home,
+            )
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from gigq.model.ids import new_id
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.database import Database
 from gigq.store.sqlite import transactions
 from gigq.store.sqlite.connections import close_connection, open_connection
@@ -18,7 +18,7 @@ def make_file(path: str, version: int) -> None:
     """Make a database as a gigq that knew only `version` schemas left it."""
     with Database(lambda: open_connection(path)).transaction(durable=True) as session:
         session.run("create_schema_table")
-        for number, file in migrate.steps("sqlite"):
+        for number, file in schema_versions.steps("sqlite"):
             if number <= version:
                 for statement in transactions._split(file.read_text(encoding="utf-8")):
                     session.connection.execute(statement)

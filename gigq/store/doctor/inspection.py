@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gigq.errors import StoreCorrupt, StoreError, StoreUnavailable
 from gigq.model import clock
-from gigq.store import migrate
+from gigq.store import migrate, schema_versions
 from gigq.store.dialect import SQLITE
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
 from gigq.store.read_only import reading
@@ -56,6 +56,8 @@ class Content:
             log.
         tables: their names.
         schema: the version; 0 for a file of GigQ 0.5.1, or without a queue.
+        usable_from: the oldest version whose programs may use a database that a newer gigq has
+            migrated; None for another one.
         obstacle: the reason why a file of GigQ 0.5.1 cannot be upgraded; None when it can.
         page_size: bytes.
         pages: number of pages.
@@ -83,6 +85,7 @@ class Content:
     integrity: tuple[str, ...] | None = None
     gives_back: bool = False
     obstacle: str | None = None
+    usable_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ def gather(database: str | os.PathLike[str], check: str | None = None) -> Inspec
         size=found.st_size,
         wal=wal_size(path),
         room=shutil.disk_usage(folder).free,
-        known_schema=migrate.latest(SQLITE),
+        known_schema=schema_versions.latest(SQLITE),
         readers=tuple(sorted(before & lock_holders.readers(path))),
         servers=lock_holders.servers(path),
         gone=_gone(path, content),
@@ -222,6 +225,7 @@ def _content(path: str, check: str | None) -> Content:
         reader.text_factory = lambda text: text.decode(errors="replace")
         tables = frozenset(row[0] for row in reader.execute(_sql("table_names")))
         schema = _number(reader, _sql("schema_version")) if "gigq_schema" in tables else 0
+        is_newer = schema > schema_versions.latest(SQLITE)
         known = {} if schema < 1 else _jobs(reader, schema, is_checked=check is not None)
         return Content(
             journal_mode=str(_one(reader, "PRAGMA journal_mode")) if used else None,
@@ -232,6 +236,7 @@ def _content(path: str, check: str | None) -> Content:
             free_pages=_number(reader, "PRAGMA freelist_count"),
             gives_back=_number(reader, "PRAGMA auto_vacuum") > 0,
             integrity=_integrity(reader, check),
+            usable_from=_number(reader, _sql("usable_from")) if is_newer else None,
             obstacle=migrate.obstacle(reader, path) if schema < 1 and "jobs" in tables else None,
             **known,
         )

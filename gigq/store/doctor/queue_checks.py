@@ -45,9 +45,7 @@ def schema(inspected: Inspection) -> Iterator[Finding]:
         return
     found, known = inspected.content.schema, inspected.known_schema
     if found > known:
-        yield Finding(
-            "schema", "problem", f"schema {found}, this gigq knows {known}", "upgrade this gigq"
-        )
+        yield newer(found, known, inspected.content.usable_from)
     elif inspected.content.obstacle is not None:
         remedy = "back up the file first, with no gigq running: GigQ 0.5.1 cannot use it afterwards"
         yield Finding("schema", "problem", inspected.content.obstacle, remedy)
@@ -55,6 +53,15 @@ def schema(inspected: Inspection) -> Iterator[Finding]:
         yield _to_be_migrated(found, known)
     else:
         yield Finding("schema", "ok", f"schema {found}")
+
+
+def newer(found: int, known: int, usable_from: int | None) -> Finding:
+    """Return the finding on a database that a newer gigq has migrated."""
+    if usable_from is not None and usable_from <= known:
+        said = f"schema {found} is of a newer gigq; this one knows {known}, and may use it"
+        return Finding("schema", "note", said, "upgrade this gigq, too")
+    said = f"schema {found}, this gigq knows {known}"
+    return Finding("schema", "problem", said, "upgrade this gigq")
 
 
 def _to_be_migrated(found: int, known: int) -> Finding:

@@ -70,8 +70,7 @@ def tables(inspected: ServerInspection) -> Iterator[Finding]:
         return
     schema, known = inspected.content.schema, inspected.known_schema
     if schema > known:
-        found = f"schema {schema}, this gigq knows {known}"
-        yield Finding("schema", "problem", found, "upgrade this gigq")
+        yield queue_checks.newer(schema, known, inspected.content.usable_from)
     elif schema < known:
         found = f"schema {schema}" if schema else "tables of an application"
         advice = "they are brought up to date when a role that owns them next opens the queue"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.errors import StoreUnavailable
 from gigq.model import clock
 from gigq.model.database_address import without_password
-from gigq.store import migrate
+from gigq.store import schema_versions
 from gigq.store.database import Database
 from gigq.store.dialect import POSTGRES
 from gigq.store.doctor.queue_facts import BUDGET, COUNTS, Waiting, finished
@@ -50,6 +50,8 @@ class ServerQueue:
 
     Attributes:
         schema: the version of its schema, 0 for tables that gigq has not made.
+        usable_from: the oldest version whose programs may use a database that a newer gigq has
+            migrated; None for another one.
         running: the open executions; None when the role may not read them.
         waiting: the due jobs of each queue; None when unknown.
         overdue_since: the time of the first delayed job that is due.
@@ -63,6 +65,7 @@ class ServerQueue:
     overdue_since: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     paused: Mapping[str, str] = field(default_factory=dict)
+    usable_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def gather(address: str) -> ServerInspection:
             now=_now(connection),
             python=sys.version.partition(" ")[0],
             server=server,
-            known_schema=migrate.latest(POSTGRES),
+            known_schema=schema_versions.latest(POSTGRES),
             clock_ahead=ahead,
             clock_error=error,
             pooler=pooler_of(connection, address),
@@ -180,6 +183,8 @@ def _queue(connection: Any) -> ServerQueue | None:
     schema = int(versions[0]["version"] or 0) if versions else 0
     if not schema:
         return ServerQueue(schema)
+    is_newer = schema > schema_versions.latest(POSTGRES)
+    oldest = query(connection, "usable_from") if is_newer else None
     running, due = query(connection, "open_executions"), query(connection, "longest_due")
     overdue = query(connection, "overdue_since", {"now": _now(connection)})
     return ServerQueue(
@@ -188,6 +193,7 @@ def _queue(connection: Any) -> ServerQueue | None:
         waiting=None if due is None else tuple(Waiting(row["queue"], row["since"]) for row in due),
         overdue_since=_value(overdue[0]) if overdue else None,
         counts=_counts(connection, running),
+        usable_from=oldest[0]["usable_from"] if oldest else None,
         paused={row["queue"]: row["paused_at"] for row in query(connection, "pauses") or ()},
     )
 

@@ -2,12 +2,20 @@
 
 -- name: renew_process
 INSERT INTO gigq_processes (
-    run, kind, host, pid, version, started_at, seen_at, lease, lease_ends_at, info
+    run, kind, host, pid, version, started_at, seen_at, lease, lease_ends_at, info, knows_schema
 )
-VALUES (:run, :kind, :host, :pid, :version, :now, :now, :lease, :lease_ends_at, :info)
+VALUES (
+    :run, :kind, :host, :pid, :version, :now, :now, :lease, :lease_ends_at, :info, :knows_schema
+)
 ON CONFLICT (run) DO UPDATE
 SET seen_at = excluded.seen_at, lease = excluded.lease, lease_ends_at = excluded.lease_ends_at,
-    info = excluded.info;
+    info = excluded.info, knows_schema = excluded.knows_schema;
+
+-- On a server: the processes whose gigq does not know a schema.
+-- name: processes_behind
+SELECT host, pid, kind, version FROM gigq_processes
+WHERE lease_ends_at > :now AND coalesce(knows_schema, 0) < :schema
+ORDER BY host, pid;
 
 -- name: forget_process
 DELETE FROM gigq_processes WHERE run = :run;

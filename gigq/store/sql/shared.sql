@@ -9,6 +9,16 @@ CREATE TABLE IF NOT EXISTS gigq_schema (version INTEGER NOT NULL PRIMARY KEY, ap
 -- name: record_schema_version
 INSERT INTO gigq_schema (version, applied_at) VALUES (:version, :now);
 
+-- name: record_stated_version
+INSERT INTO gigq_schema (version, applied_at, usable_from, applied_by)
+VALUES (:version, :now, :usable_from, :applied_by);
+
+-- A version that states nothing can be used by programs that know it.
+-- name: usable_from
+SELECT max(coalesce(usable_from, version)) AS usable_from,
+    (SELECT applied_by FROM gigq_schema ORDER BY version DESC LIMIT 1) AS applied_by
+FROM gigq_schema;
+
 -- name: insert_edge
 INSERT INTO job_dependencies (parent_id, job_id) VALUES (?, ?);
 

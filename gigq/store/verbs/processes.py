@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gigq.model import clock
+from gigq.store import schema_versions
+from gigq.store.dialect import dialect_of
 from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
@@ -41,8 +43,7 @@ def renew(db: Database, process: Process) -> None:
     """Add the row of a process, or renew its lease from the database's time now."""
     with db.transaction(durable=False) as session:
         ends_at = process.lease and clock.after(session.now, process.lease)
-        times = {"now": session.now, "lease_ends_at": ends_at}
-        session.run("renew_process", {**process._asdict(), **times})
+        _renew(session, process, ends_at)
 
 
 @repeated
@@ -55,11 +56,16 @@ def show(db: Database, process: Process, is_alive: Callable[[str], bool]) -> Non
         is_alive: returns False for the run of a process that has ended.
     """
     with db.transaction(durable=False) as session:
-        times = {"now": session.now, "lease_ends_at": None}
-        session.run("renew_process", {**process._asdict(), **times})
+        _renew(session, process, None)
         for row in session.all("processes"):
             if row["run"] != process.run and not is_alive(row["run"]):
                 session.run("forget_process", {"run": row["run"]})
+
+
+def _renew(session: Session, process: Process, lease_ends_at: object) -> None:
+    known = schema_versions.latest(dialect_of(session.connection))
+    times = {"now": session.now, "lease_ends_at": lease_ends_at}
+    session.run("renew_process", {**process._asdict(), **times, "knows_schema": known})
 
 
 @repeated
