@@ -104,15 +104,17 @@ def test_a_job_may_begin_between_the_note_of_a_kill_and_the_kill():
     assert late.orphans == {"e1"}
 
 
-def test_a_host_with_another_clock_and_the_same_process_numbers_is_brought_in_line():
+def test_a_host_whose_clock_jumps_and_the_same_process_numbers_are_brought_in_line():
     lines = [
         line("start", 1.0, "e1", "h1"),
         Line(0, "start", 1.0, BEGAN + 601.0, 7, "b", "e2", {"host": "h2"}),
+        Line(0, "end", 2.0, BEGAN - 598.0, 7, "b", "e2"),
         line("intent", 0.5, None),
     ]
 
-    first, second, intent = as_of_one_host(History(lines), {"h1": 0.0, "h2": 600.0}).lines
+    first, second, end, intent = as_of_one_host(History(lines)).lines
 
     assert first.wall == second.wall == BEGAN + 1.0
-    assert first.pid != second.pid
-    assert intent == lines[2]
+    assert end.wall == BEGAN + 2.0
+    assert first.pid != second.pid == end.pid
+    assert intent == lines[3]

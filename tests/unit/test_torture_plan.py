@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from random import Random
 
+from torture.hosts.plan import HOST_DECK, HOST_PACE, ODD_CLOCK_DECK, SPANS
 from torture.kinds import KINDS, draw, draw_family, from_fields, to_fields, to_job
 from torture.plan import SERVER_DECK, SESSION_DECK, plan
 
@@ -37,6 +38,17 @@ def test_the_sessions_of_another_server_have_faults_and_it_has_none():
     ways = {what for what, target in SESSION_DECK if target == "server"}
 
     assert ways == {"lock-rows", "terminate"}
+
+
+def test_seven_minutes_have_every_fault_of_a_host_and_a_clock_that_jumps_where_it_may():
+    odd, right = [
+        {(fault.what, fault.target) for fault in plan(7, 420.0, deck, SPANS, HOST_PACE)}
+        for deck in (ODD_CLOCK_DECK, HOST_DECK)
+    ]
+
+    assert {("lose", "network"), ("die", "host"), ("jump", "host")} < odd
+    assert {*HOST_DECK} < right
+    assert ("jump", "host") not in right
 
 
 def test_every_two_and_a_half_minutes_a_hundred_jobs_overrun_together():

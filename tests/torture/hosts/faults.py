@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _WAYS = (("out",), ("in",), ("out", "in"))
 _LONGEST_DELAY = 0.8
+_LEAST_LOSS, _MOST_LOSS = 0.02, 0.5
+_CLOCKS = (-600.0, -3.0, 3.0, 86400.0)
+"""Seconds by which a clock that jumps is ahead of the others then."""
+
+_DEAD = "die"
 _ON_HOST = ("host", "daemon", "supervisor", "recorder", "worker")
 _SETTLES = 20.0
 """Seconds after which TCP has sent again what was lost, and all is as before: it waits for as long
@@ -45,10 +50,14 @@ class HostFaults(Faults):
 
     def is_possible(self, fault: Fault) -> bool:
         """Whether it can be played now: a host that is stopped can only lose its network."""
+        if fault.target in ("network", *_ON_HOST) and _DEAD in self._ill:
+            return False
         if fault.target == "network":
             return fault.what not in self._ill
         if fault.target in _ON_HOST and self._host.is_stopped:
             return False
+        if fault.what == _DEAD:  # the link that is made then has no fault
+            return not self._ill and self.life.is_settled
         return fault.target == "host" or super().is_possible(fault)
 
     def disturbed_since(self, moment: float) -> bool:
@@ -64,6 +73,23 @@ class HostFaults(Faults):
     def _wake(self) -> None:
         ledger.note(self._notes.ledger, "wake", **self._notes.more)
         self._host.wake_all()
+
+    def _die(self, fault: Fault) -> None:
+        """A power cut: the network has no word of it, and no process has time for anything."""
+        self._begin(fault, "SIGKILL host", self._boot)
+        self._link.disconnect()
+        self.life.kill(fault.start, fault.seconds)
+        self._host.namespaces.close()
+
+    def _boot(self) -> None:
+        self._host.namespaces.start()
+        self._link.connect()
+
+    def _jump(self, fault: Fault) -> None:
+        ahead = _CLOCKS[int(fault.pick * len(_CLOCKS))]
+        self._notes.did("clock jump", ahead=ahead, seconds=fault.seconds)
+        self._host.set_clock(ahead)
+        self.do_later(fault.seconds, self._host.set_clock)
 
     # --- the network -----------------------------------------------------------------------------
 
@@ -81,6 +107,12 @@ class HostFaults(Faults):
         ways = _some(fault)
         self._begin(fault, f"stalled {_named(ways)}", lambda: self._link.relay(stalled=[]))
         self._link.relay(stalled=ways)
+
+    def _lose(self, fault: Fault) -> None:
+        ways = _some(fault)
+        share = _LEAST_LOSS + (_MOST_LOSS - _LEAST_LOSS) * (fault.pick * len(_WAYS) % 1)
+        self._begin(fault, f"packet loss {_named(ways)}", self._link.lose_nothing)
+        self._link.lose(share, ways)
 
     def _delay(self, fault: Fault) -> None:
         self._begin(fault, "delays", lambda: self._link.relay(delay=0.0))

@@ -52,10 +52,10 @@ class Host(Daemon):
         self.clock_ahead = clock_ahead
         self.is_stopped = False
         self._stopped: list[Victim] = []
-        if clock_ahead:
-            clock = FakeClock(home)
-            clock.put(clock_ahead)
-            given = clock.environment
+        self._clock = FakeClock(home) if clock_ahead else None
+        if self._clock:
+            self._clock.put(clock_ahead)
+            given = self._clock.environment
             paths = (given["PYTHONPATH"], ENVIRONMENT["PYTHONPATH"])
             self._environment |= given | {"PYTHONPATH": os.pathsep.join(paths)}
 
@@ -63,6 +63,11 @@ class Host(Daemon):
     def name(self) -> str:
         """The host name."""
         return self.namespaces.name
+
+    def set_clock(self, ahead: float | None = None) -> None:
+        """Set the clock so many seconds ahead of the others, or where it was at first."""
+        assert self._clock is not None, f"the clock of {self.name} is the machine's"
+        self._clock.put(self.clock_ahead if ahead is None else ahead)
 
     def stop_all(self) -> None:
         """Stop all processes, also those that others start at this moment."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from torture.history import History
     from torture.ledger import Line
@@ -37,22 +38,21 @@ class Late:
     orphans: set[str] = field(default_factory=set)
 
 
-def as_of_one_host(history: History, ahead: Mapping[str, float]) -> History:
+def as_of_one_host(history: History) -> History:
     """The history with process numbers that differ, and calendar times by one clock.
 
-    Args:
-        history: the history.
-        ahead: of each host the seconds by which its clock is ahead.
+    The clock of a host may be wrong and jump, but the monotonic clock is that of the run itself.
     """
     hosts = _hosts(history)
-    numbers = {host: number for number, host in enumerate(sorted(ahead), 1)}
+    numbers = {host: number for number, host in enumerate(sorted({*hosts.values()}), 1)}
+    began = median([n.wall - n.at for n in history.lines if str(n.execution) not in hosts] or [0.0])
 
     def seen_from_outside(line: Line) -> Line:
         host = hosts.get(str(line.execution))
-        if host not in ahead:
+        if host is None:
             return line
         pid = line.pid + numbers[host] * _MOST_PROCESSES
-        return replace(line, pid=pid, wall=line.wall - ahead[host])
+        return replace(line, pid=pid, wall=began + line.at)
 
     return replace(history, lines=[seen_from_outside(line) for line in history.lines])
 

@@ -8,7 +8,9 @@ HOST_DECK = {
     ("stall", "network"): 4,
     ("delay", "network"): 2,
     ("half-open", "network"): 3,
+    ("lose", "network"): 5,
     ("freeze", "host"): 5,
+    ("die", "host"): 3,
     ("kill", "supervisor"): 3,
     ("kill", "recorder"): 3,
     ("freeze", "recorder"): 4,
@@ -18,6 +20,9 @@ HOST_DECK = {
     ("reload", "daemon"): 1,
 }
 """How often each fault is in the deck of one host. It is shuffled again when it is empty."""
+
+ODD_CLOCK_DECK = HOST_DECK | {("jump", "host"): 4}
+"""The same for a host whose clock is set wrong."""
 
 SHARED_DECK = {
     ("restart", "server"): 3,
@@ -38,7 +43,10 @@ SPANS = {
     ("stall", "network"): (0.5, 12.0),
     ("delay", "network"): (2.0, 10.0),
     ("half-open", "network"): (1.0, 10.0),
+    ("lose", "network"): (2.0, 15.0),
     ("freeze", "host"): (0.5, 14.0),
+    ("die", "host"): (0.5, 14.0),
+    ("jump", "host"): (1.0, 10.0),
     ("freeze", "recorder"): (0.5, 12.0),
     ("kill", "supervisor"): (0.1, 10.0),
 }

@@ -32,6 +32,7 @@ def figures(run: HostsRun) -> list[str]:
     leases = Counter(name for host in run.hosts for name in _named_events(host))
     return [
         *report.figures(run),
+        report.one_line("packets", {"dropped at random": run.lost_packets}),
         report.one_line("leases", leases),
         report.one_line("superseded", late),
     ]
@@ -44,5 +45,5 @@ def _named_events(host: Host) -> Iterator[str]:
         if event in _COUNTED:
             yield _COUNTED[event]
         if event == "job_lost":
-            is_own = host.namespaces.id in str(line.get("run")).split(":")
+            is_own = bool({*host.namespaces.ids} & {*str(line.get("run")).split(":")})
             yield "jobs of dead runs of the same host" if is_own else "jobs of other hosts rescued"

@@ -19,7 +19,14 @@ from torture.hosts.host import Host
 from torture.hosts.late import UP, Late, as_of_one_host, set_apart
 from torture.hosts.namespaces import Namespaces
 from torture.hosts.network import DIRECT_PORTS, PORTS, Hub, Link
-from torture.hosts.plan import HOST_DECK, HOST_PACE, SHARED_DECK, SHARED_PACE, SPANS
+from torture.hosts.plan import (
+    HOST_DECK,
+    HOST_PACE,
+    ODD_CLOCK_DECK,
+    SHARED_DECK,
+    SHARED_PACE,
+    SPANS,
+)
 from torture.hosts.server import ADDRESS, NUMBER, PORT, HostedDatabase
 from torture.notes import Notes
 from torture.plan import plan
@@ -60,6 +67,7 @@ class HostsRun(Course):
     def __init__(self, home: Path, seed: int, duration: float, *, pooler: bool) -> None:
         self.late = Late()
         self.hosts: list[Host] = []
+        self._links: list[Link] = []
         self._open = ExitStack()
         notes = Notes(home / "ledger")
         database = HostedDatabase(notes, home, pooled=pooler)
@@ -81,6 +89,11 @@ class HostsRun(Course):
         shared = plan(f"{seed}/shared", duration, SHARED_DECK, SPANS, SHARED_PACE, _NEVER)
         self._add_plan(self._all_faults[0], shared)
 
+    @property
+    def lost_packets(self) -> int:
+        """How many packets the links have dropped."""
+        return sum(link.lost for link in self._links)
+
     def close(self) -> None:
         """End all namespaces."""
         self._open.close()
@@ -99,9 +112,10 @@ class HostsRun(Course):
         faults = HostFaults(host, link, self._crowd, notes)
         faults.life = self._add_daemon(host, faults, notes)
         self.hosts.append(host)
-        seed_of_host = f"{seed}/{name}"
-        faulty = plan(seed_of_host, self.duration, HOST_DECK, SPANS, HOST_PACE, _NEVER)
-        self._add_plan(faults, faulty)
+        self._links.append(link)
+        deck = ODD_CLOCK_DECK if host.clock_ahead else HOST_DECK
+        planned = plan(f"{seed}/{name}", self.duration, deck, SPANS, HOST_PACE, _NEVER)
+        self._add_plan(faults, planned)
 
     def _address(self, link: Link) -> str:
         """The address of the database for a host."""
@@ -162,8 +176,7 @@ class HostsRun(Course):
                 self._up.discard(host.name)
 
     def _checked(self, history: History) -> History:
-        ahead = {host.name: host.clock_ahead for host in self.hosts}
-        kept, self.late = set_apart(as_of_one_host(history, ahead))
+        kept, self.late = set_apart(as_of_one_host(history))
         return kept
 
 
