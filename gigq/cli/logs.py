@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 _READ_INTERVAL = 0.2
+_READ_INTERVAL_OF_STORED = 0.4
 _LONGEST_KEPT = 2 * 1024 * 1024
 _KEY = 32
 _RUNNING = JobStatus.RUNNING.value
@@ -245,7 +246,8 @@ class Follower:
                     return now
                 writer.write(decoder.decode(chunk))
                 if not chunk:
-                    time.sleep(_READ_INTERVAL)
+                    is_stored = isinstance(output, StoredOutput)
+                    time.sleep(_READ_INTERVAL_OF_STORED if is_stored else _READ_INTERVAL)
         finally:
             if output:
                 output.close()

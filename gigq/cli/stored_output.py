@@ -57,6 +57,7 @@ class StoredOutput:
         self._renew_at = 0.0
         self._host: str | None = None
         self._answer: str | None = None
+        self._heard_at = self._began_at
         self._is_silent = False
 
     def read(self) -> bytes:
@@ -76,6 +77,7 @@ class StoredOutput:
         missing = part.start - self._position
         if missing > 0 and self._position:
             self._notice(f"{missing} bytes are left out: more came in a second than is kept")
+        self._heard_at = time.monotonic()
         rest = part.content[max(0, -missing) :]
         self._position = part.start + len(part.content)
         return rest
@@ -96,10 +98,10 @@ class StoredOutput:
         if self._host is None:
             self._host = found["host"] or _UNKNOWN
             self._notice(
-                f"it runs on {self._host}; the daemon there stores its output while this follows it"
+                f"it runs on {self._host}, whose daemon stores the output once a second for this"
             )
         self._note_answer(found["answer"], now)
-        self._note_silence(found)
+        self._note_silence(found, now)
 
     def _note_answer(self, answer: str | None, now: float) -> None:
         is_late = now - self._began_at > _NO_ANSWER_AFTER and not self._position and self._asks
@@ -114,8 +116,9 @@ class StoredOutput:
             where = f"run gigq logs -f on {self._host} to see it, or wait for the job's end"
             self._notice(f"{_REFUSALS[answer]}; {where}")
 
-    def _note_silence(self, found: Row) -> None:
-        since, was_silent = _silent_since(found), self._is_silent
+    def _note_silence(self, found: Row, now: float) -> None:
+        came_at = clock.after(found["now"], self._heard_at - now) if self._position else ""
+        since, was_silent = _silent_since(found, came_at), self._is_silent
         self._is_silent = since is not None
         if self._is_silent and not was_silent:
             self._notice(
@@ -126,12 +129,18 @@ class StoredOutput:
             self._notice(f"the daemon on {self._host} reaches the database again")
 
 
-def _silent_since(found: Row) -> str | None:
-    """Return when a daemon has last renewed its lease; None while it does so in time."""
-    seen_at, lease = found["seen_at"], found["lease"]
-    if not seen_at or not lease or clock.after(seen_at, lease * _RENEWED_WITHIN) >= found["now"]:
+def _silent_since(found: Row, came_at: str) -> str | None:
+    """Return when a daemon was last heard of; None while it renews its lease in time.
+
+    Args:
+        found: the daemon's process, and the time `now`.
+        came_at: the time at which output has come last, or an empty text.
+    """
+    if not found["seen_at"] or not found["lease"]:
         return None
-    return str(seen_at)
+    heard_at = max(str(found["seen_at"]), came_at)
+    is_late = clock.after(heard_at, found["lease"] * _RENEWED_WITHIN) < found["now"]
+    return heard_at if is_late else None
 
 
 def so_far(queue: ReadQueue, execution: Mapping[str, Any]) -> str | None:

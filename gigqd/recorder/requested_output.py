@@ -72,7 +72,7 @@ class RequestedOutput:
             self._close(execution_id)
         if running - self._outputs.keys():
             for row in live_output.requested(self._database, self._run):
-                self._begin(row["execution_id"], row["worker_id"], running)
+                self._begin(row["execution_id"], row["worker_id"] or "", running)
         now = time.monotonic()
         for execution_id, output in self._outputs.items():
             if output is not None and now >= output.due_at:

@@ -142,7 +142,7 @@ def test_following_shows_each_line_as_it_comes_and_once(daemons, cues, read):
 
     assert reader.finish() == 0
     assert reader.out() == "talk: tick\n" * 5
-    assert f"it runs on {os.uname().nodename}; the daemon there stores" in reader.err()
+    assert f"it runs on {os.uname().nodename}, whose daemon stores" in reader.err()
     assert f"job {job_id} is completed" in reader.err()
 
 
@@ -383,4 +383,4 @@ def test_an_account_of_the_same_host_that_may_not_see_the_daemon_reads_what_it_s
     give(cues, 1)
 
     assert reader.finish() == 0
-    assert "the daemon there stores its output" in reader.err()
+    assert "whose daemon stores the output" in reader.err()

@@ -148,10 +148,11 @@ def test_nothing_is_stored_of_an_attempt_that_another_one_has_superseded(
     assert not store(db, execution)
 
 
+@pytest.mark.parametrize("table", ["jobs", "job_executions"])
 def test_nothing_is_stored_of_a_job_that_other_sql_has_ended(
-    db: Database, execution: str, address: str
+    db: Database, execution: str, address: str, table: str
 ) -> None:
-    execute(address, "UPDATE jobs SET status = 'cancelled'")
+    execute(address, f"UPDATE {table} SET status = 'cancelled'")
 
     assert not store(db, execution)
 

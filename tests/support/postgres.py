@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SERVER = "GIGQ_TEST_POSTGRES"
 TABLES = (
     *(name for name, columns in migrate.fresh_objects("sqlite").items() if columns),
-    "gigq_store",
+    *("gigq_store", "gigq_output_requests", "gigq_output_parts"),
 )
 """The tables of a queue on PostgreSQL."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gigq.store.verbs.live_output import Part
 
 KEPT = 100
+BUSY = Report(Activity.BUSY, execution="mine")
 
 
 @pytest.fixture
@@ -54,13 +55,13 @@ def requested_output(*reports: Report) -> RequestedOutput:
 
 
 def test_nothing_is_sent_for_a_job_that_nobody_follows() -> None:
-    output = requested_output(Report(Activity.BUSY, execution="mine"))
+    output = requested_output(BUSY)
     output.follow(frozenset())
     output.store()
 
 
 def test_nothing_is_sent_for_the_request_of_an_attempt_on_another_host() -> None:
-    output = requested_output(Report(Activity.BUSY, execution="mine"))
+    output = requested_output(BUSY)
     output.follow(frozenset(["other"]))
     output.store()
 
@@ -69,6 +70,40 @@ def test_an_attempt_that_has_ended_is_not_asked_about() -> None:
     output = requested_output(Report(Activity.SETTLING, execution="mine"))
     output.follow(frozenset(["mine"]))
     output.store()
+
+
+def following(descriptor: int, *reports: Report) -> RequestedOutput:
+    """It follows the attempt `mine`, and sees one of the reports at each look."""
+    looks = iter(reports)
+    found = RequestedOutput(
+        Database(no_connection), "run", lambda _pool: KEPT, lambda: [next(looks)]
+    )
+    found._requested = frozenset(["mine"])
+    found._outputs["mine"] = _Output(OutputFile(os.dup(descriptor)), KEPT)
+    return found
+
+
+def test_what_was_read_while_the_worker_began_its_next_job_is_not_stored(file: int) -> None:
+    output = following(file, BUSY, Report(Activity.BUSY, execution="next"))
+    os.write(file, b"whose?")
+
+    output.store()
+    output._close("mine")
+
+
+def test_what_was_read_and_not_stored_is_stored_later(file: int) -> None:
+    output = following(file, BUSY, BUSY)
+    os.write(file, b"one ")
+    with pytest.raises(AssertionError, match="a statement was sent"):
+        output.store()
+    os.write(file, b"two")
+    kept = output._outputs["mine"]
+    assert kept is not None
+    part = kept.read()
+
+    assert part is not None
+    assert (part.start, part.content) == (0, b"one two")
+    output._close("mine")
 
 
 @given(st.lists(st.integers(1, 3 * KEPT), max_size=60))
