@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gigq.nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CODE = 2
 """The exit code for a wrong command line."""
@@ -55,6 +58,23 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise the error instead of ending the process."""
         raise UsageError(self.format_usage(), self.prog, message)
+
+    def command_in(self, given: Sequence[str]) -> str:
+        """Return the command of a command line; empty where the help may have to list them all.
+
+        Args:
+            given: the command line; this parser's options may stand before the command.
+        """
+        words = iter(given)
+        for word in words:
+            option = self._option_string_actions.get(word.partition("=")[0])
+            if option is None:
+                return word
+            if isinstance(option, argparse._HelpAction):
+                return ""
+            if option.nargs is None and "=" not in word:
+                next(words, "")
+        return ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:

@@ -97,7 +97,7 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of a command line; `handler` in its result runs the chosen command.
 
     Args:
-        given: the command line. If it begins with a command, only that command is imported.
+        given: the command line. If it has a command, only that command is imported.
     """
     parser = _Parser(
         prog="gigq",
@@ -111,8 +111,8 @@ def build_parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.set_defaults(db=default, config=None, debug=False)
     add_common_options(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    first = given[0] if given else ""
-    modules = (MODULES[first],) if first in MODULES else dict.fromkeys(MODULES.values())
+    command = parser.command_in(given)
+    modules = (MODULES[command],) if command in MODULES else dict.fromkeys(MODULES.values())
     for module in modules:
         import_module(f"gigq.cli.{module}").add_command(commands)
     return parser

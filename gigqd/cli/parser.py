@@ -42,7 +42,7 @@ def build_parser(given: Sequence[str] = ()) -> Parser:
     """Return the parser of a command line; `handler` in its result runs the chosen command.
 
     Args:
-        given: the command line. If it begins with a command, only that command is imported.
+        given: the command line. If it has a command, only that command is imported.
     """
     parser = Parser(
         prog="gigqd",
@@ -53,7 +53,7 @@ def build_parser(given: Sequence[str] = ()) -> Parser:
     parser.add_argument("--version", action="version", version=version, help="show the version")
     add_common_options(parser, None, debug=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
-    first = given[0] if given else ""
-    for module in [MODULES[first]] if first in MODULES else dict.fromkeys(MODULES.values()):
+    command = parser.command_in(given)
+    for module in [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values()):
         import_module(f"gigqd.cli.{module}").add_command(commands)
     return parser
