@@ -1,13 +1,14 @@
 """`python -m gigqd` is the `gigqd` command."""
 
+import gc
 import sys
-
-from gigqd import exit_codes
-from gigqd.host import installation
 
 
 def main() -> int:
     """Run the command, once it is clear that all of its files are there."""
+    gc.disable()  # of no use to imports and short commands; the daemon enables it after its start
+    from gigqd.host import installation
+
     if problem := installation.problem():
         return _refuse(problem)
     from gigqd.cli import main as run
@@ -16,6 +17,8 @@ def main() -> int:
 
 
 def _refuse(problem: str) -> int:
+    from gigqd import exit_codes
+
     if "--json" in sys.argv:
         import json
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from contextlib import suppress
@@ -38,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         restore_signals()
         keep_own_access()
-        gc.disable()  # useless in a short command; the daemon enables it after its start
         make_room()
     given = sys.argv[1:] if arguments is None else [*arguments]
     parser = build_parser(given)
