@@ -125,6 +125,8 @@ def tag_of(pid: int) -> Tag | None:
         OSError: no further file can be opened.
     """
     block = _read(f"/proc/{pid}/environ")
+    if _PREFIX not in block:  # nearly always: all processes of the host are read
+        return None
     for entry in block.split(b"\0"):
         if entry.startswith(_PREFIX):
             return Tag.parse(entry.removeprefix(_PREFIX).decode(errors="replace"))
