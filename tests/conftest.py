@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import fork_server, leases, postgres, temporary_folders
+from support import checks, fork_server, leases, postgres, temporary_folders
 
 from gigq import events
 from gigq.model import signatures
@@ -61,9 +61,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """End the interpreters that ran the commands, and the database server."""
+    """End the interpreters that ran the commands, the bystanders and the database server."""
     session.config.stash[temporary_folders.PASSED] = exitstatus == pytest.ExitCode.OK
     fork_server.close()
+    checks.end_bystanders()
     postgres.stop()
 
 

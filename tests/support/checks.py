@@ -19,6 +19,7 @@ from support import jobs
 from support.raw_sql import Program
 from support.waiting import wait_until
 
+from gigqd.linux import syscalls
 from gigqd.process.process_tag import VARIABLE, Tag, home_of
 
 if TYPE_CHECKING:
@@ -68,9 +69,14 @@ class Bystander:
             start_new_session=True,
         )
 
+    @property
+    def alive(self) -> bool:
+        """Whether it lives."""
+        return self._process.poll() is None
+
     def check(self) -> None:
         """Raise AssertionError unless it lives."""
-        assert self._process.poll() is None, "P8: a bystander was killed"
+        assert self.alive, "P8: a bystander was killed"
 
     def end(self) -> None:
         """Let it go."""
@@ -78,12 +84,28 @@ class Bystander:
         self._process.wait()
 
 
+_bystanders: list[Bystander] = []
+
+
+def bystander() -> Bystander:
+    """The bystander of the tests in this process; another one after it was killed."""
+    if not _bystanders or not _bystanders[-1].alive:
+        _bystanders.append(Bystander())
+    return _bystanders[-1]
+
+
+def end_bystanders() -> None:
+    """End those of this process, when its last test is over."""
+    for each in _bystanders:
+        each.end()
+
+
 # --- P2, P3: what the supervisor holds ---------------------------------------------------------
 
 
 def zombies_of(pid: int) -> list[int]:
     """The children of a process that are dead and not reaped."""
-    return [child.pid for child in psutil.Process(pid).children() if _is_zombie(child)]
+    return [child for child in syscalls.children_of(pid) if _is_zombie(child)]
 
 
 def resources(daemon: Daemon) -> tuple[int, int]:
@@ -99,9 +121,9 @@ def _is_back(daemon: Daemon) -> bool:
     return before is None or slots != before[0] or descriptors <= before[1] + 1
 
 
-def _is_zombie(process: psutil.Process) -> bool:
+def _is_zombie(pid: int) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     return False
 
 
