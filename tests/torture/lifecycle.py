@@ -113,6 +113,10 @@ class Life:
             for process in self._processes:
                 process.kill()
 
+    def come_back(self) -> None:
+        """End the pause after a kill or a stop."""
+        self._start_at = time.monotonic()
+
     def stop(self, *, now: bool, start: str, pause: float) -> None:
         """`gigqd stop`; it comes back after a pause."""
         self.state = "stopping"

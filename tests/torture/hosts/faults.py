@@ -78,12 +78,13 @@ class HostFaults(Faults):
         """A power cut: the network has no word of it, and no process has time for anything."""
         self._begin(fault, "SIGKILL host", self._boot)
         self._link.disconnect()
-        self.life.kill(fault.start, fault.seconds)
+        self.life.kill(fault.start, float("inf"))
         self._host.namespaces.close()
 
     def _boot(self) -> None:
         self._host.namespaces.start()
         self._link.connect()
+        self.life.come_back()
 
     def _jump(self, fault: Fault) -> None:
         ahead = _CLOCKS[int(fault.pick * len(_CLOCKS))]
