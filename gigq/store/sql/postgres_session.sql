@@ -102,8 +102,12 @@ SELECT column_name AS name FROM information_schema.columns
 WHERE table_schema = current_schema() AND table_name = 'jobs';
 
 -- name: columns_of_table
-SELECT column_name AS name, data_type AS type FROM information_schema.columns
-WHERE table_schema = current_schema() AND table_name = :name;
+SELECT attname AS name,
+    format_type(CASE WHEN typtype = 'd' THEN typbasetype ELSE atttypid END, NULL) AS type
+FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid JOIN pg_type ON pg_type.oid = atttypid
+WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relname = :name
+    AND relkind IN ('r', 'p', 'v', 'f') AND attnum > 0 AND NOT attisdropped
+ORDER BY attnum;
 
 -- name: functions_of_gigq
 SELECT oid::regprocedure::text AS name, prosrc AS body FROM pg_proc
