@@ -79,6 +79,7 @@ class Daemon:
         self.excused: dict[str, str] = {}
         self.baseline: tuple[int, int] | None = None
         self._left_nothing = False
+        self._queues: dict[str, JobQueue] = {}
         self.configure(settings)
 
     @property
@@ -217,8 +218,12 @@ class Daemon:
 
     @property
     def queue(self) -> JobQueue:
-        """Its queue."""
-        return JobQueue(self.address)
+        """Its queue; one on a server is opened once, because each look at its tables takes long."""
+        if not is_address(self.address):
+            return JobQueue(self.address)
+        if self.address not in self._queues:
+            self._queues[self.address] = JobQueue(self.address)
+        return self._queues[self.address]
 
     def submit(
         self,
