@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 from support import checks, fork_server, leases, postgres, temporary_folders
+from support.order import long_first
 
 from gigq import events
 from gigq.model import signatures
@@ -55,9 +56,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if _ONLY_DOCS in collection_path.read_text(encoding="utf-8") else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with daemons first: they wait a lot, and short ones fill the end evenly."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the tests with daemons first: they wait a lot, and short ones fill the end evenly.
+
+    The longest tests are the first of each process of the run: one that starts late would be
+    the only one at the end.
+    """
     items.sort(key=lambda item: item.get_closest_marker("daemon") is None)
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    items[:] = long_first(items, lambda item: bool(item.get_closest_marker("long")), processes)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

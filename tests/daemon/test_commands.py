@@ -551,6 +551,7 @@ def test_workers_do_not_inherit_the_service_managers_variables(daemons, tmp_path
 # --- files that go missing -------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.fault("A11", "H10")
 def test_a_runtime_file_that_is_deleted_is_put_back(daemons):
     # One daemon for each file, side by side: each looks every few seconds only.

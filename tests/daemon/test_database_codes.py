@@ -108,6 +108,7 @@ def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
     assert names_in(elsewhere) == ["pipe"]
 
 
+@pytest.mark.long
 @pytest.mark.fault("G2")
 def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(launched):
     daemon = launched({"daemon.start_timeout": "2s", "queue.lock_timeout": "1s"})

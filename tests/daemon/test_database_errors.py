@@ -37,6 +37,7 @@ def test_overruns_are_killed_and_workers_replaced_while_the_database_is_locked(d
     assert [e["cause"] for e in daemon.job(job_id)["executions"]] == ["timeout"]
 
 
+@pytest.mark.long
 @pytest.mark.fault("G2")
 def test_a_database_locked_for_too_long_at_the_start_is_said(daemons):
     daemon = daemons(start=False)

@@ -92,6 +92,7 @@ def _outcome(job: Interrupted) -> tuple[Any, ...]:
     return job.raised, job.cleaned, causes, (execution["signal"], execution["killed"])
 
 
+@pytest.mark.long
 @pytest.mark.fault("C1")
 def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(daemons):
     daemon, table = _interrupt_all(daemons, CASES)
@@ -111,6 +112,7 @@ def test_it_is_raised_once_and_the_job_cleans_up_and_nothing_is_killed(daemons):
     assert [call.job for call in begun if call.pid in killing] == []
 
 
+@pytest.mark.long
 def test_a_job_that_returns_all_the_same_is_completed_and_its_execution_says_so(daemons):
     daemon, table = _interrupt_all(daemons, RETURNED)
     events = {line["job_id"]: line for line in daemon.events("job.returned_after_interruption")}

@@ -53,6 +53,7 @@ def test_an_idle_daemon_ends_at_once(daemons, number):
     assert daemon.wait_for_exit(10) == 0
 
 
+@pytest.mark.long
 @pytest.mark.fault("B3")
 @pytest.mark.parametrize("starts", [16, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_term_at_any_moment_of_a_start_ends_it(daemons, starts):

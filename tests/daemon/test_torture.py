@@ -28,6 +28,7 @@ def database(request):
         yield address
 
 
+@pytest.mark.long
 @pytest.mark.fault("J1")
 def test_a_tortured_daemon_breaks_no_promise(tmp_path, database):
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])

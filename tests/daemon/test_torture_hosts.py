@@ -36,6 +36,7 @@ def tortured(tree, home, seconds):
     )
 
 
+@pytest.mark.long
 @pytest.mark.fault("J6")
 def test_daemons_on_three_hosts_break_no_promise(tmp_path):
     done = tortured(ROOT, tmp_path / "run", 20)
