@@ -12,6 +12,7 @@ from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queu
 from gigq.model.job_status import JobStatus
 from gigq.model.served_queues import EVERY
 from gigq.store.verbs import listing
+from gigq.store.verbs.pauses import pause_of
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -40,30 +41,40 @@ def stats(args: Namespace) -> int:
 
 def _stats(queue: JobQueue, args: Namespace) -> int:
     if args.by:
-        by_queue = queue.stats_by_queue()
-        shown = _by_queue(by_queue) if by_queue else "No jobs found."
-        answer(args, by_queue, shown if args.json else f"{shown}{_paused(queue)}")
-        return exit_codes.OK
-    counts = queue.stats(args.queues)
+        return _stats_by_queue(queue, args)
+    counts, paused = queue.stats(args.queues), _pauses(queue, args.queues)
     paint = table.painted_status if output.takes_colour() else None
     shown = table.table(("Status", "Count"), [*counts.items()], paint=paint)
-    answer(args, counts, shown if args.json else f"{shown}{_notes(queue, args.queues)}")
+    notes = "" if args.json else _delayed(queue, args.queues) + _text_of(paused)
+    answer(args, {**counts, **({"paused": paused} if paused else {})}, f"{shown}{notes}")
     return exit_codes.OK
 
 
-def _notes(queue: JobQueue, queues: Sequence[str] | None) -> str:
-    return _delayed(queue, queues) + _paused(queue, queues)
+def _stats_by_queue(queue: JobQueue, args: Namespace) -> int:
+    by_queue, paused = queue.stats_by_queue(), _pauses(queue)
+    shown = _by_queue(by_queue) if by_queue else "No jobs found."
+    shape = {
+        name: {**counts, **({"paused_at": paused[held]} if held else {})}
+        for name, counts in by_queue.items()
+        for held in (pause_of(paused, name),)
+    }
+    answer(args, shape, f"{shown}{_text_of(paused)}")
+    return exit_codes.OK
 
 
-def _paused(queue: JobQueue, queues: Sequence[str] | None = None) -> str:
-    """Return a line for each pause of the queues; empty without any."""
+def _pauses(queue: JobQueue, queues: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the pauses of the queues, None for all, with the times since when they last."""
     found = queue.paused()
     named = found if queues is None else {EVERY, *queues}
+    return {name: since for name, since in found.items() if name in named}
+
+
+def _text_of(paused: Mapping[str, str]) -> str:
+    """Return a line for each pause; empty without any."""
     return "".join(
         f"\n{f'queue {printable(name)}' if name != EVERY else 'every queue'} is paused, "
         f"since {local_time(since)}"
-        for name, since in found.items()
-        if name in named
+        for name, since in paused.items()
     )
 
 

@@ -38,6 +38,13 @@ def test_the_other_commands_say_that_a_queue_is_paused(shell):
     assert "paused" not in shell.json("status", etl)["why_waiting"]
     for options in ((), ("--by", "queue"), ("--queue", "mail")):
         assert "\nqueue mail is paused, since 20" in shell.out("stats", *options)
+    assert (
+        shell.json("stats")["paused"] == shell.json("stats", "--queue", "mail")["paused"] == paused
+    )
+    by_queue = shell.json("stats", "--by", "queue")
+    assert by_queue["mail"]["paused_at"] == paused["mail"]
+    assert "paused_at" not in by_queue["etl"]
+    assert "paused" not in shell.json("stats", "--queue", "etl")
     assert "paused" not in shell.out("stats", "--queue", "etl")
     assert "paused: mail" in shell.run("doctor").stdout
 
@@ -49,6 +56,8 @@ def test_a_pause_of_everything_ends_without_a_name_only(shell):
     assert shell.out("pause").startswith("Every queue is paused already: no worker")
     assert shell.json("status", job_id)["why_waiting"].startswith("every queue is paused, since 20")
     assert "\nevery queue is paused, since 20" in shell.out("stats", "--queue", "mail")
+    assert list(shell.json("stats", "--queue", "mail")["paused"]) == ["*"]
+    assert "paused_at" in shell.json("stats", "--by", "queue")["mail"]
     assert "every queue is paused" in shell.run("doctor").stdout
     assert shell.out("resume", "mail").splitlines() == [
         "Queue mail was not paused. Every queue is still paused: gigq resume ends that."

@@ -62,6 +62,21 @@ def test_a_daemon_is_shown_with_its_pools_and_its_running_jobs_until_it_stops(da
     assert stopped.stdout == "no daemon serves this queue\n"
 
 
+def test_a_reload_that_changes_the_pools_shows_the_new_ones(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    wait_until(lambda: listed(daemon), why="the recorder has stored the row")
+
+    daemon.configure({"pools.default.size": 2, "pools.mail.size": 1, "pools.mail.queues": ["mail"]})
+    daemon.command("reload")
+
+    def pools():
+        return {pool["name"]: (pool["size"], pool["queues"]) for pool in listed(daemon)[0]["pools"]}
+
+    new = {"default": (2, ["*"]), "mail": (1, ["mail"])}
+    wait_until(lambda: pools() == new, 30.0, why="the next recorder has stored the row")
+    assert len(listed(daemon)) == 1
+
+
 def test_a_killed_daemon_is_gone_and_the_next_one_deletes_its_row_on_a_file(daemons):
     daemon = daemons({"pools.default.size": 1})
     wait_until(lambda: listed(daemon), why="the recorder has stored the row")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from support import stores
 from support.ledger import COMPLETED, WORKER, insert, job_row, stored, taken
+from support.waiting import wait_until
 
 from gigq import JobQueue
 from gigq.model.claim import Claimant, ClaimRequest, SettleBatch
@@ -147,3 +150,54 @@ def test_an_empty_list_pauses_nothing(queue: JobQueue) -> None:
     queue.pause()
     assert queue.resume([]) == []
     assert list(queue.paused()) == ["*"]
+
+
+class Claimer:
+    """A thread that claims jobs, one after the other, on a connection of its own.
+
+    Attributes:
+        claims: when each claim began, by the monotonic clock, and the queue of its job or None.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.claims: list[tuple[float, str | None]] = []
+        self.is_over = threading.Event()
+        self._address = address
+        self._thread = threading.Thread(target=self._claim)
+        self._thread.start()
+
+    def _claim(self) -> None:
+        db = stores.database_at(self._address)
+        while not self.is_over.is_set():
+            began = time.monotonic()
+            self.claims.append((began, next(iter(claimed(db)), None)))
+        db._get_connection().close()
+
+    def since(self, moment: float) -> list[str | None]:
+        """The queues of the jobs of the claims that began after a moment."""
+        return [queue for began, queue in self.claims.copy() if began > moment]
+
+    def end(self) -> None:
+        self.is_over.set()
+        self._thread.join()
+
+
+def test_no_claim_that_begins_after_a_pause_has_returned_takes_a_job_of_its_queue(
+    address: str, db: Database, queue: JobQueue
+) -> None:
+    insert(db, [job_row(queue="mail", priority=9) for _ in range(2000)])
+    insert(db, [job_row(queue="etl") for _ in range(2000)])
+    claimers = [Claimer(address) for _ in range(3)]
+    try:
+        for _ in range(5):
+            resumed_at = time.monotonic()
+            wait_until(lambda at=resumed_at: all("mail" in one.since(at) for one in claimers), 60.0)
+            queue.pause("mail")
+            paused_at = time.monotonic()
+            wait_until(lambda at=paused_at: all(len(one.since(at)) > 5 for one in claimers), 60.0)
+
+            assert {found for one in claimers for found in one.since(paused_at)} == {"etl"}
+            queue.resume("mail")
+    finally:
+        for one in claimers:
+            one.end()
