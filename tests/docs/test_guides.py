@@ -94,8 +94,8 @@ def reader(page: Page) -> Iterator[Reader]:
 
 @contextmanager
 def around(page: Page) -> Iterator[dict[str, str]]:
-    """What a page takes for granted, as variables: PostgreSQL for the page about it."""
-    if page.path != "docs/howto/postgres.md":
+    """What a page takes for granted, as variables: PostgreSQL for the pages about it."""
+    if page.path not in ("docs/howto/postgres.md", "docs/howto/several-hosts.md"):
         yield {}
         return
     with postgres.own_server() as server:
