@@ -97,9 +97,8 @@ class StoredOutput:
             return
         if self._host is None:
             self._host = found["host"] or _UNKNOWN
-            self._notice(
-                f"it runs on {self._host}, whose daemon stores the output once a second for this"
-            )
+            stores = ", whose daemon stores the output once a second while it is followed"
+            self._notice(f"it runs on {self._host}{stores * self._asks}")
         self._note_answer(found["answer"], now)
         self._note_silence(found, now)
 

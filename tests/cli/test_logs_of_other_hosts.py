@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,6 +43,8 @@ import ctypes, os, sys
 ctypes.CDLL(None).prctl(24, 19, 0, 0, 0)
 os.execv(sys.executable, [sys.executable, "-m", "gigq", *sys.argv[1:]])
 """
+
+until = partial(wait_until, deadline=60)  # a reader is a new interpreter, which takes long to start
 
 
 class Reader:
@@ -137,7 +140,7 @@ def test_following_shows_each_line_as_it_comes_and_once(daemons, cues, read):
     reader = read(daemon, "-f", job_id)
     for number in range(4):
         give(cues, number)
-        wait_until(lambda n=number: reader.out() == "talk: tick\n" * (n + 1))
+        until(lambda n=number: reader.out() == "talk: tick\n" * (n + 1))
     give(cues, 4)
 
     assert reader.finish() == 0
@@ -151,7 +154,7 @@ def test_following_goes_on_with_the_next_attempt(daemons, cues, read):
     job_id = talk(daemon, cues, "hello", "world", fails=1)
     reader = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: reader.out() == "talk: hello\n")
+    until(lambda: reader.out() == "talk: hello\n")
     give(cues, 1)
 
     assert reader.finish() == 0
@@ -177,7 +180,7 @@ def test_any_bytes_are_shown_as_on_the_host_itself(daemons, cues, read):
     for number in range(len(HOSTILE)):
         before = len(there.raw()), len(here.raw())
         give(cues, number)
-        wait_until(lambda b=before: len(there.raw()) > b[0] and len(here.raw()) > b[1])
+        until(lambda b=before: len(there.raw()) > b[0] and len(here.raw()) > b[1])
     give(cues, "go")
 
     assert (there.finish(), here.finish()) == (0, 0)
@@ -190,10 +193,10 @@ def test_of_megabytes_the_end_is_shown_and_little_is_stored(daemons, cues, read)
     first = talk(daemon, cues, "first")
     job_id = daemon.submit(jobs_that_talk.flood, "flood", {"cues": str(cues), "kilobytes": 5000})
     reader = read(daemon, "-f", job_id)
-    wait_until(lambda: "is pending" in reader.err())
+    until(lambda: "is pending" in reader.err())
     give(cues, 0)
     daemon.wait_for_job(first, "completed")
-    wait_until(lambda: reader.out().endswith("\nthe end\n"))
+    until(lambda: reader.out().endswith("\nthe end\n"))
     (stored,) = rows(daemon, "SELECT sum(octet_length(content)) AS bytes FROM gigq_output_parts")
     give(cues, "go")
 
@@ -210,9 +213,9 @@ def test_bytes_that_were_never_stored_are_counted(daemons, cues, read):
     job_id = daemon.submit(jobs_that_talk.write_on_cue, "talk", params)
     reader = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: reader.out() == "begin\n")
+    until(lambda: reader.out() == "begin\n")
     give(cues, 1)
-    wait_until(lambda: reader.out().endswith("x\nend\n"))
+    until(lambda: reader.out().endswith("x\nend\n"))
     give(cues, "go")
 
     assert reader.finish() == 0
@@ -225,11 +228,11 @@ def test_the_request_of_a_killed_reader_expires_with_what_was_stored(daemons, cu
     job_id = talk(daemon, cues, "one", "two")
     reader = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: reader.out() == "talk: one\n")
+    until(lambda: reader.out() == "talk: one\n")
     assert rows(daemon, "SELECT 1 AS found FROM gigq_output_parts")
 
     reader.process.kill()
-    wait_until(lambda: not rows(daemon, "SELECT * FROM gigq_output_requests"), deadline=60)
+    until(lambda: not rows(daemon, "SELECT * FROM gigq_output_requests"))
 
     assert not rows(daemon, "SELECT * FROM gigq_output_parts")
     give(cues, 1)
@@ -241,11 +244,11 @@ def test_two_readers_see_the_same_and_the_second_also_what_was_before(daemons, c
     job_id = talk(daemon, cues, *"abc")
     first = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: first.out() == "talk: a\n")
+    until(lambda: first.out() == "talk: a\n")
     second = read(daemon, "-f", job_id)
-    wait_until(lambda: second.out() == "talk: a\n")
+    until(lambda: second.out() == "talk: a\n")
     give(cues, 1)
-    wait_until(lambda: first.out() == second.out() == "talk: a\ntalk: b\n")
+    until(lambda: first.out() == second.out() == "talk: a\ntalk: b\n")
     first.process.kill()
     give(cues, 2)
 
@@ -259,7 +262,7 @@ def test_a_job_that_ends_before_anything_is_stored_is_shown_whole(daemons, cues,
     daemon.wait_for_job(job_id, "running")
     with suspended(recorder_of(daemon)):
         reader = read(daemon, "-f", job_id)
-        wait_until(lambda: "it runs on" in reader.err())
+        until(lambda: "it runs on" in reader.err())
         give(cues, 0)
         daemon.wait_for_job(job_id, "completed")
 
@@ -275,7 +278,7 @@ def test_without_following_what_is_stored_is_shown_and_where_the_rest_is(daemons
     assert nothing.finish() == 0
     follower = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: follower.out() == "talk: one\n")
+    until(lambda: follower.out() == "talk: one\n")
     part = read(daemon, job_id)
     assert part.finish() == 0
     data = read(daemon, job_id, "--json")
@@ -296,7 +299,7 @@ def test_nothing_is_stored_for_a_pool_that_keeps_no_output(daemons, cues, read):
     job_id = talk(daemon, cues, "secret", "more")
     reader = read(daemon, "-f", job_id)
     give(cues, 0)
-    wait_until(lambda: "the pool has keep_output = 0" in reader.err())
+    until(lambda: "the pool has keep_output = 0" in reader.err())
     assert not rows(daemon, "SELECT * FROM gigq_output_parts")
     give(cues, 1)
 
@@ -314,11 +317,11 @@ def test_a_host_without_its_server_is_named_with_the_time_of_its_last_word(daemo
         job_id = talk(daemon, cues, "one", "two", "three")
         reader = read(daemon, "-f", job_id)
         give(cues, 0)
-        wait_until(lambda: reader.out() == "talk: one\n")
+        until(lambda: reader.out() == "talk: one\n")
         (seen,) = rows(daemon, "SELECT seen_at FROM gigq_processes")
 
         relay.is_silent = True
-        wait_until(lambda: "does not reach the database" in reader.err(), deadline=60)
+        until(lambda: "does not reach the database" in reader.err())
 
         said = re.search(r"nothing has come from (\S+) since (.+?): its daemon", reader.err())
         assert said is not None
@@ -345,7 +348,7 @@ def test_a_reader_and_a_daemon_behind_a_pooler_in_transaction_mode(daemons, cues
         job_id = talk(daemon, cues, "one", "two")
         reader = read(daemon, "-f", job_id)
         give(cues, 0)
-        wait_until(lambda: reader.out() == "talk: one\n")
+        until(lambda: reader.out() == "talk: one\n")
         give(cues, 1)
 
         assert reader.finish() == 0
@@ -361,15 +364,16 @@ def test_a_role_that_may_only_read_sees_what_others_request(daemons, cues, read)
     with postgres_roles.role(daemon.address, "SELECT ON ALL TABLES IN SCHEMA {schema}") as address:
         reader = read(daemon, "-f", job_id, db=address)
         give(cues, 0)
-        wait_until(lambda: "only what others have requested" in reader.err())
+        until(lambda: "only what others have requested" in reader.err())
         assert reader.out() == ""
         other = read(daemon, "-f", job_id)
-        wait_until(lambda: reader.out() == other.out() == "talk: one\n")
+        until(lambda: reader.out() == other.out() == "talk: one\n")
         give(cues, 1)
 
         assert reader.finish() == 0
         assert reader.out() == "talk: one\ntalk: two\n"
         assert "permission denied for table gigq_output_requests" in reader.err()
+        assert f"it runs on {os.uname().nodename}\n" in reader.err()
 
 
 def test_an_account_of_the_same_host_that_may_not_see_the_daemon_reads_what_it_stores(
@@ -379,7 +383,7 @@ def test_an_account_of_the_same_host_that_may_not_see_the_daemon_reads_what_it_s
     job_id = talk(daemon, cues, "one", "two")
     reader = read(daemon, "-f", job_id, elsewhere=False, code=WITHOUT_PTRACE)
     give(cues, 0)
-    wait_until(lambda: reader.out() == "talk: one\n")
+    until(lambda: reader.out() == "talk: one\n")
     give(cues, 1)
 
     assert reader.finish() == 0
