@@ -12,11 +12,11 @@ from gigq.model.served_queues import ServedQueues, parse
 from gigq.model.units import format_duration
 from gigq.store.sqlite.processes import announcements, lock_holders, wakeup_groups
 from gigq.store.sqlite.processes.run_locks import companion_path
-from gigq.store.verbs import jobs, pauses
+from gigq.store.verbs import jobs, pauses, unknown_functions
 from gigq.terminal import shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from gigq.cli.open_queue import ReadQueue
     from gigq.store.named_database import Place
@@ -88,6 +88,8 @@ def why_waiting(queue: ReadQueue, found: Row) -> str | None:
     known = (
         reason(found, parents, clock.utc_now()),
         pause_of(queue.paused(), found["queue"]),
+        newer_gigq(found),
+        unknown_function(found, unknown_functions.listed(queue._database)),
     )
     return "; ".join(filter(None, known)) or served(found["queue"], Servers.of(queue.place))
 
@@ -118,6 +120,29 @@ def pause_of(paused: Mapping[str, str], queue: object) -> str | None:
         case name:
             since = local_time(paused[name])
             return f"its queue {name!r} is paused, since {since}; gigq resume {name} ends it"
+
+
+def newer_gigq(job: Row) -> str | None:
+    """Return the schema that a daemon must know for a job; None when any one may run it."""
+    schema = job.get("needs_schema")
+    return None if schema is None else f"only a daemon that knows schema {schema} runs it"
+
+
+def unknown_function(job: Row, notes: Iterable[Row]) -> str | None:
+    """Return which hosts have not found the function of a job; None when there are none.
+
+    Args:
+        job: the job.
+        notes: the functions that daemons have not found, by host.
+    """
+    function = job.get("function_file") or job["function_module"], job["function_name"]
+    found = [row for row in notes if (row["module"], row["name"]) == function]
+    if not found:
+        return None
+    asked = {row["host"]: local_time(row["since"]) for row in reversed(found)}
+    hosts = ", ".join(f"{host} since {since}" for host, since in reversed(asked.items()))
+    name = shorten(f"{function[0]}:{function[1]}", 200)
+    return f"waits for a daemon that knows its function {name}; not found on {hosts}"
 
 
 def served(queue: object, servers: Servers) -> str:

@@ -29,6 +29,8 @@ class Settings(NamedTuple):
         most_at_once: maximum number of short jobs that are claimed and settled together.
         sharers: number of workers that share the due jobs; each takes at most a fair share.
         default_retry: the delays of jobs without delays of their own; None for none.
+        unknown_function_wait: seconds that jobs whose function it does not find wait for another
+            worker; 0 when they fail at once.
     """
 
     queues: tuple[str, ...] | None = None
@@ -38,6 +40,7 @@ class Settings(NamedTuple):
     most_at_once: int = 1
     sharers: int = 1
     default_retry: Retry | None = None
+    unknown_function_wait: float = 0.0
 
 
 class Callbacks(NamedTuple):

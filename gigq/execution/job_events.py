@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gigq.model.claim import Claim, ExpiredJob, FailedDependent, Finished, Settled
-    from gigq.model.execution_result import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult, UnknownFunction
 
 _SECOND = 1.0
 _LONG = 1.0
@@ -87,6 +87,10 @@ class JobEvents:
         if done is None:
             superseded = events.JOB_SUPERSEDED
             events.emit(superseded, level=logging.WARNING, source=self._logger, **fields_of(claim))
+            return
+        if finished.result.unknown and done.job_status is JobStatus.PENDING:
+            if done.is_first_unknown:
+                function_unknown(finished.result.unknown, finished.result, self._logger)
             return
         if done.job_status is not JobStatus.COMPLETED:
             ended(done, finished.result, fields_of(claim), finished.seconds, self._logger)
@@ -176,6 +180,21 @@ def ended(
             more["reason"] = reason
         events.emit(name, level=level, source=source, **known, **more)
     failed_by_parents(done.failed_dependents, source)
+
+
+def function_unknown(
+    unknown: UnknownFunction, result: ExecutionResult, source: logging.Logger
+) -> None:
+    """Report a function that this worker does not know; its jobs wait for another one."""
+    facts = result.failure or failure_details.split(result.error)
+    events.emit(
+        events.FUNCTION_UNKNOWN,
+        level=logging.WARNING,
+        source=source,
+        function=f"{unknown.module}:{unknown.name}",
+        wait=unknown.wait,
+        **failure_details.fields(facts),
+    )
 
 
 def known_of(row: Mapping[str, Any], done: Settled) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from gigq.execution.exchanges import Exchanges, patiently
 from gigq.execution.held_claims import BatchSizing, HeldClaims
 from gigq.execution.job_context import PlainJobContext
 from gigq.execution.open_transactions import OpenTransactions
+from gigq.execution.unknown_functions import UnknownFunctions
 from gigq.execution.waking import Waking
-from gigq.model import allow_list, codec
+from gigq.model import codec
 from gigq.model.cause import Cause
 from gigq.model.claim import Claim, Claimant, ClaimRequest
 from gigq.model.execution_result import ExecutionResult
@@ -53,6 +54,7 @@ class Runner:
         exchanges: its exchanges with the store.
         waking: its wakeups.
         transactions: those that code of the application leaves open.
+        unknown: the functions that it could not find.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Runner:
         self.exchanges = Exchanges()
         self.waking = Waking(store)
         self.transactions = OpenTransactions(store, self.logger)
+        self.unknown = UnknownFunctions(settings.unknown_function_wait)
         self._held = HeldClaims()
         self._unreadable: deque[tuple[dict[str, Any], Exception]] = deque()
         self._batch_sizing = BatchSizing(settings.most_at_once)
@@ -215,7 +218,8 @@ class Runner:
         done = settle_and_claim.Exchanged([], [], [])
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
-            request = ClaimRequest(new_id(), most, sharers, self._batch_sizing.fits, may_claim)
+            unknown, fits = self.unknown.names(), self._batch_sizing.fits
+            request = ClaimRequest(new_id(), most, sharers, fits, may_claim, unknown)
             done = self.exchanges.exchange(self.store.database, batch, self.claimant, request)
             self._held.note_settled(batch, done.settled)
         elif batch:
@@ -269,8 +273,9 @@ class Runner:
         if self._environment_of is not self.settings:
             self._environment_of = self.settings
             self._environment = self._new_environment()
+        self.unknown.begin()
         result, self._ctrl_c = attempt.attempt(claim, self._context, self._environment)
-        return result
+        return self.unknown.judged(claim, result)
 
     def _new_environment(self) -> attempt.Environment:
         return attempt.Environment(
@@ -291,13 +296,7 @@ class Runner:
         )
 
     def _find(self, ref: FunctionRef) -> Callable[..., Any]:
-        allow = self.settings.allow
-        if allow is not None:
-            allow_list.check(ref, allow)
-        function = self._callbacks.import_function(ref.file or ref.module, ref.name)
-        if allow is not None:
-            allow_list.check_found(function, ref, allow)
-        return function
+        return self.unknown.find(ref, self.settings.allow, self._callbacks.import_function)
 
     def _parent_results(self, parents: tuple[str, ...]) -> dict[str, Any]:
         database = self.store.database
@@ -328,6 +327,7 @@ class Runner:
             if finished is not None:
                 self._reports.settled(finished, settled)
                 self._callbacks.settled(claim, settled)
+                self.unknown.settled(finished.result.unknown, settled)
             elif settled is not None:
                 self._reports.released(claim, settled)
             if settled is not None:

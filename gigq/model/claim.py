@@ -153,6 +153,7 @@ class ClaimRequest(NamedTuple):
         fits: given a row, returns True when the job is short enough to be claimed with others.
         may_claim: returns False when nothing is to be claimed. It is called inside the transaction,
             since the wait for the write lock may be long.
+        unknown: the functions of which no job is claimed, as `module:name` or `path:name`.
     """
 
     first_id: str
@@ -160,6 +161,7 @@ class ClaimRequest(NamedTuple):
     sharers: int = 1
     fits: Callable[[Mapping[str, Any]], bool] = lambda _row: True
     may_claim: Callable[[], bool] = lambda: True
+    unknown: tuple[str, ...] = ()
 
 
 class FailedDependent(NamedTuple):
@@ -189,6 +191,8 @@ class Settled(NamedTuple):
             the parent that failed it: this job, or one that failed because of this job.
         reason: why it is not tried again, where the result of the execution does not say it.
         cause: the recorded cause of an attempt without success; None when there was no attempt.
+        is_first_unknown: True when the job waits, and is the first one whose function its process
+            did not know.
     """
 
     job_id: str
@@ -202,6 +206,7 @@ class Settled(NamedTuple):
     due_in: tuple[str, ...] = ()
     reason: str = ""
     cause: Cause | None = None
+    is_first_unknown: bool = False
 
 
 def _columns(row: Mapping[str, Any]) -> Mapping[str, Any]:

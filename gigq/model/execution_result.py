@@ -70,6 +70,22 @@ class RetryAdvice(NamedTuple):
 NO_ADVICE = RetryAdvice()
 
 
+class UnknownFunction(NamedTuple):
+    """A function that a worker could not find.
+
+    Attributes:
+        module: its module, or the path of its script.
+        name: its name in it.
+        host: the name of the worker's host.
+        wait: seconds that its jobs wait for a daemon that knows it.
+    """
+
+    module: str
+    name: str
+    host: str
+    wait: float
+
+
 class ExecutionResult(NamedTuple):
     """The result of one execution, from the worker or the recorder.
 
@@ -85,6 +101,7 @@ class ExecutionResult(NamedTuple):
             noticed a request to end.
         returned_after: seconds from then until the function returned or raised.
         retry: what decides about the next attempt besides the job's row.
+        unknown: the job's function, if the job waits for a daemon that knows it.
     """
 
     status: JobStatus
@@ -97,6 +114,7 @@ class ExecutionResult(NamedTuple):
     interrupted_by: Cause | None = None
     returned_after: float | None = None
     retry: RetryAdvice = NO_ADVICE
+    unknown: UnknownFunction | None = None
 
     def after(self, interruption: Interruption | None, now: float) -> ExecutionResult:
         """Return this result, with the interruption if there was one.

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.store.dialect import dialect_of
-from gigq.store.statements import SQL
+from gigq.store.schema_files import latest, steps
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gigq.store.session import Session
+
+__all__ = (
+    "Newer",
+    "gigq_version",
+    "latest",
+    "newer",
+    "record",
+    "steps",
+    "usable_after",
+    "usable_from",
+)
 
 _STATEMENT = re.compile(r"-- usable from: ([0-9]+)\n")
 
@@ -42,18 +52,6 @@ class Newer(NamedTuple):
         """Return the versions in words."""
         by = f" from gigq {self.applied_by}" if self.applied_by else ""
         return f"schema {self.schema}{by}, and this gigq knows {self.known}"
-
-
-def steps(dialect: str) -> list[tuple[int, Path]]:
-    """Return the numbered schema files, `001_what.sql` first."""
-    files = sorted((SQL / "schema" / dialect).glob("[0-9]*.sql"))
-    return [(int(file.name.partition("_")[0]), file) for file in files]
-
-
-@cache
-def latest(dialect: str) -> int:
-    """Return the version of the schema that this gigq works with."""
-    return max(number for number, _ in steps(dialect))
 
 
 def usable_from(file: Path) -> int | None:

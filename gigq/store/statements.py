@@ -1,6 +1,7 @@
 """Named statements: the `-- name:` sections of `sql/shared.sql` and of one dialect's files.
 
-A name of `sql/parts.sql` in braces stands for that part.
+A name of `sql/parts.sql` in braces stands for that part. A statement with `{of_known}` has a second
+form under a name of its own, which leaves the jobs of some functions out.
 """
 
 from __future__ import annotations
@@ -11,16 +12,22 @@ from typing import TYPE_CHECKING
 
 from gigq.store.dialect import POSTGRES, SQLITE
 from gigq.store.job_row import insertion, postgres_insertion
+from gigq.store.schema_files import latest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SQL = Path(__file__).parent / "sql"
 _MARK = "-- name:"
+_OF_KNOWN = "of_known"
 _FILES = {
-    SQLITE: ("shared", "listing", "processes", "pauses", "unconfirmed", "sqlite", "upgrade"),
+    SQLITE: (
+        *("shared", "listing", "processes", "pauses", "unknown_functions", "unconfirmed"),
+        *("sqlite", "upgrade"),
+    ),
     POSTGRES: (
-        *("shared", "listing", "processes", "pauses", "unconfirmed", "notifications"),
+        *("shared", "listing", "processes", "pauses", "unknown_functions", "unconfirmed"),
+        "notifications",
         "live_output",
         *(
             "postgres_session",
@@ -38,8 +45,11 @@ def statements(dialect: str) -> Mapping[str, str]:
     """Return every statement of a dialect's store, by name."""
     found: dict[str, str] = {}
     parts = read("parts")
+    of_known = parts.pop(_OF_KNOWN)
+    parts["knows"] = str(latest(dialect))
     for file in _FILES[dialect]:
-        found |= {name: _with_parts(text, parts) for name, text in read(file).items()}
+        for name, text in read(file).items():
+            found |= _forms(name, _with_parts(text, parts), of_known)
     if dialect == SQLITE:
         return {**found, "insert_job": insertion(found["insert_job"])}
     from gigq.store.statement_text import for_postgres
@@ -67,6 +77,14 @@ def read(file: str) -> dict[str, str]:
     """Return the statements of one file in `sql/`, by name, without comments."""
     text = (SQL / f"{file}.sql").read_text(encoding="utf-8")
     return dict(_sections(text))
+
+
+def _forms(name: str, statement: str, of_known: str) -> dict[str, str]:
+    marker = f"{{{_OF_KNOWN}}}"
+    if marker not in statement:
+        return {name: statement}
+    left_out = statement.replace(marker, of_known)
+    return {name: statement.replace(marker, ""), f"{name}_{_OF_KNOWN}": left_out}
 
 
 def _with_parts(statement: str, parts: Mapping[str, str]) -> str:

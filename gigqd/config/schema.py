@@ -168,6 +168,7 @@ class QueueConfig(Table):
     lease: float = key("30s", duration(3, 600), RESTART, "With a PostgreSQL database, the time after which other hosts run the jobs of a daemon that they no longer see; it ends its own jobs before that.")
     lock_timeout: float = key("30s", duration(0.1, HOUR), RECYCLE, "Time that a transaction waits for another writer before it fails.")
     durability: str = key("normal", choice("normal", "full"), RECYCLE, 'Effect of a power cut: with "normal" the last outcomes may be lost, and their jobs run again; with "full" nothing is lost, and each transaction needs an fsync.')
+    unknown_function_wait: float = key("10m", duration(0, DAY), RECYCLE, "Time that a job whose function this daemon does not find waits for a daemon that knows it, or for a reload; then it fails. 0: it fails at once, and is tried again like any failure.")
     max_result_size: int = key("1 MiB", byte_size(KIB, GIB), RECYCLE, "Maximum size of a job's result as JSON; a job with a larger result fails for good.")
 
 

@@ -145,6 +145,7 @@ class WorkerRole:
             _MOST_CLAIMS_PER_BATCH,
             self._pool.size,
             Retry(*self._context.config.retry_of(self._pool.name)),
+            queue.unknown_function_wait,
         )
         callbacks = self._callbacks(store)
         if self._is_on_server:
@@ -337,7 +338,7 @@ class WorkerRole:
             return longest
         database = self._runner.store.database
         due_at = settle_and_claim.next_due_at(database, self._pool.queues)
-        return clock.seconds_until(due_at, longest, database.now)
+        return self._runner.unknown.pause(clock.seconds_until(due_at, longest, database.now))
 
     def _sleep(self, longest: float) -> None:
         json_socket = self._reports.json_socket

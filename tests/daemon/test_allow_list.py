@@ -123,6 +123,7 @@ def by_the_daemon(home, allow):
         "daemon.runtime_dir": "run",
         "daemon.working_directory": ".",
         "queue.database": "jobs.db",
+        "queue.unknown_function_wait": "0s",
         "code.python_path": [str(home / "app")],
         "security.allow": allow,
         "pools.default.size": 1,

@@ -109,7 +109,8 @@ def test_the_error_names_the_module_that_hides_the_applications_own_of_the_same_
     own = daemon.home / "application" / "resource.py"
     own.parent.mkdir()
     own.write_text(OWN_MODULE)
-    daemon.configure({"code.python_path": [str(own.parent)]})
+    settings = {"code.python_path": [str(own.parent)], "queue.unknown_function_wait": "0s"}
+    daemon.configure(settings)
     daemon.start()
 
     job = run(daemon, "resource.remind")
@@ -152,7 +153,7 @@ def gigq(daemon, *arguments):
 
 def test_one_job_that_cannot_run_any_more_keeps_no_other_one_from_being_requeued(daemons):
     """bensheldon/good_job#1263: one job with a deleted record failed the retry of all others."""
-    daemon = daemons(start=False)
+    daemon = daemons({"queue.unknown_function_wait": "0s"}, start=False)
     gone = submit(daemon.queue, "shop_that_is_gone.pack", max_attempts=1)
     ids = [daemon.submit(jobs.ok, "before"), gone, daemon.submit(jobs.ok, "after")]
     for job_id in ids:

@@ -71,7 +71,7 @@ def test_what_a_failed_job_leaves_is_undone_although_its_retry_function_is_found
 def test_a_retry_function_is_found_after_a_job_whose_own_function_is_missing(
     daemons: Callable[..., Daemon],
 ) -> None:
-    daemon = daemons({"pools.default.size": 1})
+    daemon = daemons({"pools.default.size": 1, "queue.unknown_function_wait": "0s"})
     rules = {"retry": retry_functions.at_once, "max_attempts": 2, "delay": 60}
     job_id = daemon.submit(jobs.ok, "renamed", **rules)
     daemon.breaks("P4", "the function is not found, so it is never called")

@@ -24,6 +24,7 @@ from gigq.store.sqlite.file.filesystem import kind_of, refuse_other_kind, resolv
 from gigq.store.sqlite.file.identity import stamp
 from gigq.store.sqlite.processes import lock_holders
 from gigq.store.statements import read_only_statements
+from gigq.store.verbs import unknown_functions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ CHECKS = {"quick": "PRAGMA quick_check(20)", "full": "PRAGMA integrity_check(20)
 _WITH_EDGES_BY_JOB = 3
 _WITH_DUE_TIMES = 11
 _WITH_PAUSES = 14
+_WITH_UNKNOWN_FUNCTIONS = 16
 _STEPS_A_LOOK = 10_000
 _LOOKS = 3
 
@@ -66,6 +68,7 @@ class Content:
         waiting: the queues with due jobs; None when not found within `BUDGET`.
         overdue_since: the earliest retry time that has passed.
         paused: the times of the pauses by queue.
+        unknown: the functions that daemons have not found, with their hosts.
         running: the open executions, with `run` and `worker_id`.
         integrity: the result of the check, `("ok",)` without damage; None when not requested.
         gives_back: True when free pages can be returned to the disk a few at a time.
@@ -81,6 +84,7 @@ class Content:
     waiting: tuple[Waiting, ...] | None = None
     overdue_since: str | None = None
     paused: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     running: tuple[Mapping[str, Any], ...] = ()
     integrity: tuple[str, ...] | None = None
     gives_back: bool = False
@@ -255,6 +259,10 @@ def _jobs(reader: sqlite3.Connection, schema: int, *, is_checked: bool) -> dict[
         known["overdue_since"] = _one(reader, _sql("overdue_since"), {"now": clock.utc_now()})
         if schema >= _WITH_PAUSES:
             known["paused"] = dict(map(tuple, reader.execute(_sql("pauses"))))
+        if schema >= _WITH_UNKNOWN_FUNCTIONS:
+            since = {"after": unknown_functions.fresh_after(clock.utc_now())}
+            rows = reader.execute(_sql("unknown_functions"), since)
+            known["unknown"] = unknown_functions.shown(rows)
         if schema >= _WITH_DUE_TIMES:
             # `str`: other programs may have written blobs.
             found = reader.execute(_sql("longest_due"))

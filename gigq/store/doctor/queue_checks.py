@@ -98,6 +98,18 @@ def paused(inspected: Inspected) -> Iterator[Finding]:
     yield Finding("pauses", "note", found, "gigq resume starts their jobs again")
 
 
+def functions(inspected: Inspected) -> Iterator[Finding]:
+    """Report the functions that daemons have not found, whose jobs wait for a time."""
+    if inspected.content is None or not inspected.content.unknown:
+        return
+    yield Finding(
+        "functions",
+        "warning",
+        f"not found: {', '.join(inspected.content.unknown)}",
+        "deploy the code that has them and run gigqd reload; or cancel or correct their jobs",
+    )
+
+
 def serving(inspected: Inspected) -> Iterator[Finding]:
     """Report the processes that run the jobs."""
     if inspected.servers is None:
@@ -179,7 +191,7 @@ def integrity(inspected: Inspection) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Inspection], Iterator[Finding]], ...] = (
     *(file_checks.library, file_checks.file_system, file_checks.rights, readable, schema),
     *(file_checks.journal, file_checks.log, file_checks.size, file_checks.room),
-    *(jobs, paused, serving, waiting, lost, integrity),
+    *(jobs, paused, functions, serving, waiting, lost, integrity),
 )
 _WORDS = {
     "total": "jobs",

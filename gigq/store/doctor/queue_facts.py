@@ -41,6 +41,10 @@ class Queue(Protocol):
         """The times of the pauses by queue; none when unknown."""
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """The functions that daemons have not found, with their hosts."""
+
+    @property
     def schema(self) -> int:
         """The version of its schema, 0 for tables that gigq has not made."""
 

@@ -30,6 +30,7 @@ _TO_RUN = {
     "gigq_pauses": {"select", "insert", "delete"},
     "gigq_output_requests": {"select", "insert", "update", "delete"},
     "gigq_output_parts": {"select", "insert", "update", "delete"},
+    "gigq_unknown_functions": {"select", "insert", "update", "delete"},
     "gigq_schema": {"select"},
     "gigq_store": {"select"},
 }
@@ -265,7 +266,8 @@ def serving(inspected: ServerInspection) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[ServerInspection], Iterator[Finding]], ...] = (
     *(version, tables, rights, text, durability, connection_limit, pooler, clocks),
     *(vacuum_checks.dead_rows, vacuum_checks.transactions, vacuum_checks.bloat),
-    *(queue_checks.jobs, queue_checks.paused, serving, queue_checks.waiting, queue_checks.lost),
+    *(queue_checks.jobs, queue_checks.paused, queue_checks.functions, serving),
+    *(queue_checks.waiting, queue_checks.lost),
 )
 _RIGHTS = ("select", "insert", "update", "delete")
 _NOT_NEEDED = "leave out pooler and direct (in a configuration pooler and direct_address)"

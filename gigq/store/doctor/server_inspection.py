@@ -24,6 +24,7 @@ from gigq.store.postgres.pooler import pooler_of
 from gigq.store.postgres.read_only import query
 from gigq.store.sqlite.processes import lock_holders, run_locks
 from gigq.store.statements import SQL
+from gigq.store.verbs import unknown_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -57,6 +58,7 @@ class ServerQueue:
         overdue_since: the time of the first delayed job that is due.
         counts: number of jobs by state, of the states that were counted in the time for it.
         paused: the times of the pauses by queue; none when the role may not read them.
+        unknown: the functions that daemons have not found, with their hosts.
     """
 
     schema: int
@@ -65,6 +67,7 @@ class ServerQueue:
     overdue_since: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     paused: Mapping[str, str] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
     usable_from: int | None = None
 
 
@@ -194,6 +197,14 @@ def _queue(connection: Any) -> ServerQueue | None:
         overdue_since=_value(overdue[0]) if overdue else None,
         counts=_counts(connection, running),
         usable_from=oldest[0]["usable_from"] if oldest else None,
+        unknown=unknown_functions.shown(
+            query(
+                connection,
+                "unknown_functions",
+                {"after": unknown_functions.fresh_after(_now(connection))},
+            )
+            or ()
+        ),
         paused={row["queue"]: row["paused_at"] for row in query(connection, "pauses") or ()},
     )
 

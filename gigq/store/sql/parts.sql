@@ -25,6 +25,7 @@ best AS MATERIALIZED (
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = heads.queue
             AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+            AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
         ORDER BY priority DESC, created_at, id
         LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -38,3 +39,9 @@ SET status = 'running', attempts = attempts + 1,
     due_at = coalesce(due_at, updated_at), due_why = coalesce(due_why, 'submit')
 WHERE rowid = (SELECT rowid FROM best)
 RETURNING *, rowid AS row
+
+-- The condition of a claim that leaves functions out, as `module:name` or `path:name`.
+-- name: of_known
+AND coalesce(function_file, function_module) || ':' || function_name NOT IN (
+    SELECT value FROM json_each(:unknown)
+)

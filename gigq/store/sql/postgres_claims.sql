@@ -15,6 +15,7 @@ WHERE rowid = (
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
         AND (expires_at IS NULL OR expires_at > gigq_now())
         AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+        AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
     ORDER BY priority DESC, created_at, id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
@@ -32,6 +33,7 @@ WITH heads AS MATERIALIZED (
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
             AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+            AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     ) AS head
@@ -49,6 +51,7 @@ heads AS MATERIALIZED (
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
             AND (expires_at IS NULL OR expires_at > gigq_now())
             AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+            AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     ) AS head
@@ -137,6 +140,7 @@ WHERE rowid = ANY (ARRAY(
             WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
                 AND (expires_at IS NULL OR expires_at > gigq_now())
                 AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+                AND (needs_schema IS NULL OR needs_schema <= {knows})
             ORDER BY priority DESC, created_at, id
             LIMIT 4 * :limit
         ) AS head
@@ -155,6 +159,7 @@ FROM jobs
 WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
     AND (expires_at IS NULL OR expires_at > gigq_now())
     AND (linked <> 0 OR (dependencies = '[]' AND expires_at IS NULL))
+    AND (needs_schema IS NULL OR needs_schema <= {knows})
 ORDER BY priority DESC, created_at, id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED;

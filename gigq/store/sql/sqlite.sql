@@ -37,6 +37,7 @@ WHERE rowid = (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = :queue
         AND (expires_at IS NULL OR expires_at > :now)
+        AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
     ORDER BY priority DESC, created_at, id
     LIMIT 1
 )
@@ -55,6 +56,7 @@ WHERE rowid = (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
             AND (expires_at IS NULL OR expires_at > :now)
+            AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     )
@@ -77,6 +79,7 @@ WHERE rowid = (
         SELECT rowid FROM jobs
         WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.queue
             AND (expires_at IS NULL OR expires_at > :now)
+            AND (needs_schema IS NULL OR needs_schema <= {knows}) {of_known}
         ORDER BY priority DESC, created_at, id
         LIMIT 1
     )
@@ -110,6 +113,7 @@ FROM json_each(:queues) AS named
 JOIN jobs ON jobs.rowid IN (
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NULL AND queue = named.value
+        AND (needs_schema IS NULL OR needs_schema <= {knows})
     ORDER BY priority DESC, created_at, id
     LIMIT :limit
 )

@@ -66,11 +66,11 @@ def take(
     Raises:
         MustBeDurable: the job must be claimed in a durable transaction.
     """
-    if request.most > 1:
+    if request.most > 1 and not request.unknown:
         rows = _companions(session, claimant, request)
         if len(rows) > 1:
             return _take_several(session, claimant, request, rows)
-    row = _take_one(session, claimant, request.first_id, durable=durable)
+    row = _take_one(session, claimant, request, durable=durable)
     return [] if row is None else [row]
 
 
@@ -95,10 +95,10 @@ def _needs(session: Session) -> Row:
 
 
 def _take_one(
-    session: Session, claimant: Claimant, execution_id: str, *, durable: bool
+    session: Session, claimant: Claimant, request: ClaimRequest, *, durable: bool
 ) -> Row | None:
-    who = {"worker_id": claimant.worker_id, "execution_id": execution_id, "now": session.now}
-    job = _take_best(session, parse(claimant.queues), who)
+    who = {"worker_id": claimant.worker_id, "execution_id": request.first_id, "now": session.now}
+    job = _take_best(session, parse(claimant.queues), who, request.unknown)
     if job is None:
         return None
     row = job.pop("row")
@@ -151,13 +151,18 @@ def _is_utf_8(raw: bytes) -> bool:
     return True
 
 
-def _take_best(session: Session, served: ServedQueues, who: dict[str, str]) -> Row | None:
-    names = list(served.names)
+def _take_best(
+    session: Session, served: ServedQueues, who: dict[str, str], unknown: tuple[str, ...]
+) -> Row | None:
+    form, names = "", list(served.names)
+    if unknown:
+        form, who = "_of_known", {**who, "unknown": storable_list(unknown)}
     if served.all_but:
-        return session.one("claim_from_every_queue", {**who, "excluded": storable_list(names)})
+        where = {**who, "excluded": storable_list(names)}
+        return session.one(f"claim_from_every_queue{form}", where)
     if len(names) == 1:
-        return session.one("claim_from_queue", {**who, "queue": names[0]})
-    return session.one("claim_from_queues", {**who, "queues": storable_list(names)})
+        return session.one(f"claim_from_queue{form}", {**who, "queue": names[0]})
+    return session.one(f"claim_from_queues{form}", {**who, "queues": storable_list(names)})
 
 
 def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> list[Row]:

@@ -10,7 +10,7 @@ from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.job_status import JobStatus
 from gigq.model.retry_decision import Outcome, decide
 from gigq.model.storable_text import storable, storable_list, storable_value
-from gigq.store.verbs import dependents
+from gigq.store.verbs import dependents, unknown_functions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +146,12 @@ def _settle_otherwise(
         # Foreign SQL gave the job another execution; this one is closed all the same.
         _close_execution(session, execution_id, result, result.status, result.cause)
         return None
+    if result.unknown is not None:
+        noted = unknown_functions.note(session, job, execution_id, result)
+        if noted.error is None:
+            done = release(session, job["id"], execution_id)
+            return done and done._replace(is_first_unknown=noted.is_first)
+        result = result._replace(error=noted.error, final=True)
     outcome = decide(result, job, session.now)
     _close_execution(session, execution_id, result, outcome.execution_status, outcome.cause)
     attempts = job["attempts"] - (outcome.released or outcome.snoozed)

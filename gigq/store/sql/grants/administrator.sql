@@ -17,7 +17,8 @@ FROM pg_tables
 WHERE schemaname = :'schema'
     AND tablename IN (
         'jobs', 'job_executions', 'job_dependencies', 'gigq_processes', 'gigq_pauses',
-        'gigq_output_requests', 'gigq_output_parts', 'gigq_schema', 'gigq_store'
+        'gigq_output_requests', 'gigq_output_parts', 'gigq_unknown_functions', 'gigq_schema',
+        'gigq_store'
     )
 \gexec
 

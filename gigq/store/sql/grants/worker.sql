@@ -9,7 +9,8 @@ GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     :"schema".jobs, :"schema".job_executions, :"schema".job_dependencies, :"schema".gigq_processes,
-    :"schema".gigq_pauses, :"schema".gigq_output_requests, :"schema".gigq_output_parts
+    :"schema".gigq_pauses, :"schema".gigq_output_requests, :"schema".gigq_output_parts,
+    :"schema".gigq_unknown_functions
 TO :"role";
 
 GRANT SELECT ON :"schema".gigq_schema, :"schema".gigq_store TO :"role";
