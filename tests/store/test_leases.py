@@ -14,8 +14,10 @@ from gigq.model.claim import Claimant
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
 from gigq.model.lease import Lease
+from gigq.store.dialect import POSTGRES
 from gigq.store.lease_renewal import LeaseRenewal
 from gigq.store.postgres.ended_leases import EndedLeases
+from gigq.store.statements import statements
 from gigq.store.verbs import processes, settle_and_claim
 from gigq.store.verbs.processes import Process
 
@@ -94,6 +96,27 @@ def test_a_renewal_begins_the_time_anew(
     boot_clock.now += 1
 
     assert not ended.of(db, [RUN])
+
+
+def test_the_time_begins_anew_with_another_server_which_may_lack_a_renewal(
+    db: Database,
+    address: str,
+    ended: EndedLeases,
+    boot_clock: BootClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes.renew(db, PROCESS)
+    end_on_server(address)
+    ended.of(db, [RUN])
+    boot_clock.now += LENGTH
+    text = "SELECT '2026-01-01' AS started_at"
+    monkeypatch.setitem(statements(POSTGRES), "server_identity", text)
+
+    assert not ended.of(db, [RUN])
+    boot_clock.now += LENGTH - 1
+    assert not ended.of(db, [RUN])
+    boot_clock.now += 1
+    assert ended.of(db, [RUN]) == {RUN}
 
 
 def test_a_process_without_a_row_is_dead_after_the_usual_length(

@@ -28,13 +28,15 @@ class EndedLeases:
     """The leases of other processes that have ended.
 
     A lease has ended when the server's clock says so, and when it has also not changed here for its
-    whole length. So it ends no earlier when the server's clock is set forward, or when another
-    server takes over, whose clock differs or which lacks the last renewals. A process without a row
-    is treated as if it had a lease that is not renewed. One that can renew none counts as alive.
+    whole length. So it ends no earlier when the server's clock is set forward. The length counts
+    anew when the server has started again or another one has taken over: its clock may differ, and
+    it may lack renewals that this process has not seen. A process without a row is treated as if it
+    had a lease that is not renewed. One that can renew none counts as alive.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
+        self._server: object = None
 
     def of(self, db: Database, runs: Iterable[str]) -> frozenset[str]:
         """Return those of these runs whose lease has ended.
@@ -48,7 +50,9 @@ class EndedLeases:
             return wanted
         with db.read() as session:
             rows = {row["run"]: row for row in session.all("processes")}
-            now = session.now
+            server, now = session.one("server_identity"), session.now
+        if server != self._server:
+            self._seen, self._server = {}, server
         looked_at = boot_time()
         self._seen = {run: self._noted(run, rows.get(run), looked_at) for run in wanted}
         return frozenset(

@@ -125,11 +125,15 @@ WHERE linked = 0 AND status = 'pending'
 ORDER BY id
 FOR UPDATE SKIP LOCKED;
 
--- All that an idle daemon asks, once a second.
 -- The lock keeps the process from renewing its lease until its jobs are settled.
 -- name: lease_of
 SELECT lease_ends_at FROM gigq_processes WHERE run = :run FOR UPDATE;
 
+-- Differs after a restart, and on a standby that has taken over.
+-- name: server_identity
+SELECT pg_postmaster_start_time()::text AS started_at;
+
+-- All that an idle daemon asks, once a second.
 -- name: look_of_daemon
 SELECT
     gigq_now() AS now,
