@@ -56,7 +56,7 @@ class Callbacks(NamedTuple):
         settled: called when the result is stored; with None when the execution was no longer the
             current one.
         may_claim: called again once the runner may write; with False it claims nothing.
-        may_start: called by `work_off` before a job starts; with False its claim is released.
+        may_start: called before a job starts; with False its claim is released.
         import_function: finds a job's function by the names of its module and itself.
         interrupter: guards the run of each job; None for the timer of the main thread.
         job_context: answers jobs' questions about their limits; None for that of a plain worker.

@@ -48,7 +48,8 @@ class PlainLease:
     def __init__(self, backend: Backend, length: float) -> None:
         self._backend = backend
         self._length = length
-        self._running: set[str] = set()
+        self._running: dict[str, int] = {}
+        self._is_ending = False
         self._claimed_at = 0.0
         self._at_claim = threading.local()
         self._lock = threading.Lock()
@@ -78,33 +79,38 @@ class PlainLease:
     def guarded(self, given: Callbacks) -> Callbacks:
         """Return callbacks of a worker that also note its running jobs here."""
 
-        def started(claim: Claim) -> None:
-            self._running.add(claim.execution_id)
-            given.started(claim)
+        def may_start(claim: Claim) -> bool:
+            if self._is_over() or not given.may_start(claim):
+                return False
+            self._running[claim.execution_id] = self._at_claim.number
+            if self._is_over():  # again: before this, `end` saw no running job
+                del self._running[claim.execution_id]
+                return False
+            return True
 
         def finished(claim: Claim, result: ExecutionResult) -> ExecutionResult:
-            self._running.discard(claim.execution_id)
+            self._running.pop(claim.execution_id, None)
             return given.finished(claim, result)
 
-        def may_start(claim: Claim) -> bool:
-            return not self._is_over() and given.may_start(claim)
-
-        return given._replace(started=started, finished=finished, may_start=may_start)
+        return given._replace(finished=finished, may_start=may_start)
 
     def end(self) -> None:
         """Delete the row of the process, unless one of its workers runs a job."""
         with self._lock:
-            if self._running or self._ended.is_set():
-                return
-            self._ended.set()
-            self._renewal.lease = self._renewal.lease._replace(ends=0.0)
-            with suppress(StoreError):  # its lease ends by itself
-                self._renewal.forget()
+            self._is_ending = True
+            try:
+                if not self._running and not self._ended.is_set():
+                    self._ended.set()
+                    self._renewal.lease = self._renewal.lease._replace(ends=0.0)
+                    with suppress(StoreError):  # its lease ends by itself
+                        self._renewal.forget()
+            finally:
+                self._is_ending = False
 
     def _is_over(self) -> bool:
         """Return True when another host may have taken back what this thread has claimed."""
-        lease = self._renewal.lease
-        return lease.number != self._at_claim.number or lease.left <= 0
+        lease, last = self._renewal.lease, self._length / _END_PROCESS_AT
+        return self._is_ending or lease.number != self._at_claim.number or lease.left <= last
 
     def _start_threads(self) -> None:
         self._ended = threading.Event()
@@ -123,11 +129,16 @@ class PlainLease:
         self._backend.close()
 
     def _watch(self, ended: threading.Event) -> None:
-        """End the process before the lease is over, if it runs a job then."""
+        """End the process before the lease is over, if it runs a job then.
+
+        A job of an earlier lease ends it, too: the process was stopped until that one was over.
+        """
         left = self._length
         while not ended.wait(min(max(left, _SHORTEST_SLEEP), _LONGEST_SLEEP)):
-            left = self._renewal.lease.left - self._length / _END_PROCESS_AT
-            if left <= 0 and self._running:
+            numbers = {*self._running.copy().values()}
+            lease = self._renewal.lease  # read last, as a job may begin under a new one
+            left = lease.left - self._length / _END_PROCESS_AT
+            if numbers and (left <= 0 or numbers != {lease.number}):
                 self._end_process()
 
     def _end_process(self) -> None:

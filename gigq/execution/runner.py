@@ -98,12 +98,12 @@ class Runner:
         return len(self._held) + len(self._unreadable)
 
     def process_one(self, *, in_loop: bool = True) -> bool:
-        """Claim, run and settle one job; False when none was due."""
+        """Claim, run and settle one job; False when none was due or may start."""
         self._begin(in_loop=in_loop)
         self._release()
         self._overrides.check_for_timeouts()
         claim = self._claim()
-        if claim is None:
+        if claim is None or not self._may_start(claim):
             return False
         self._run(claim)
         self._finish(claim)
@@ -115,9 +115,7 @@ class Runner:
         self._begin(in_loop=in_loop)
         done = 0
         while (claim := self._next(more=not self._ctrl_c and keep_going())) is not None:
-            if not self._callbacks.may_start(claim):
-                self._held.put_back(claim)
-                self._release()
+            if not self._may_start(claim):
                 break
             self._run(claim)
             done += 1
@@ -251,6 +249,14 @@ class Runner:
 
     # Running.
 
+    def _may_start(self, claim: Claim) -> bool:
+        """Return True when a claim may start; otherwise it is released."""
+        if self._callbacks.may_start(claim):
+            return True
+        self._held.put_back(claim)
+        self._release()
+        return False
+
     def _run(self, claim: Claim) -> None:
         began = time.monotonic()
         self.waking.before_job(self.settings.queues)
@@ -278,21 +284,15 @@ class Runner:
         return self.unknown.judged(claim, result)
 
     def _new_environment(self) -> attempt.Environment:
+        starts, default = self._callbacks.retry_function_starts, self.settings.default_retry
+        advisor = retry_advice.Advisor(self._find, self._interrupter, starts, default)
         return attempt.Environment(
             self._find,
             self._parent_results,
             self._interrupter,
             self.settings.max_result_size,
             self.settings.hooks,
-            partial(
-                retry_advice.advised,
-                retry_advice.Advisor(
-                    self._find,
-                    self._interrupter,
-                    self._callbacks.retry_function_starts,
-                    self.settings.default_retry,
-                ),
-            ),
+            partial(retry_advice.advised, advisor),
         )
 
     def _find(self, ref: FunctionRef) -> Callable[..., Any]:

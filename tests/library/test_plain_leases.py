@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import jobs_to_run, postgres, stores
+from support.claims import claim
 from support.postgres_relay import relaying_to, through
 from support.raw_sql import Program
 from support.shell import clean_environment
@@ -19,12 +20,23 @@ from support.waiting import wait_until
 from gigq import Job, JobQueue, Worker
 from gigq.cli import exit_codes
 from gigq.execution import plain_lease
+from gigq.execution.callbacks import Callbacks
+from gigq.execution.plain_lease import PlainLease
+from gigq.model.execution_result import ExecutionResult
+from gigq.model.job_status import JobStatus
+from gigq.model.lease import Lease, boot_time
+from gigq.store.lease_renewal import LeaseRenewal
+from gigq.store.postgres.backend import PostgresBackend
+from gigq.store.postgres.connections import WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TESTS = str(Path(__file__).parents[1])
 LEASE = "lease=3"
+CLAIM = claim()
+DONE = ExecutionResult(JobStatus.COMPLETED)
+ended = threading.Event()
 WORK = """
 import sys
 from gigq import Worker
@@ -93,3 +105,147 @@ def test_a_worker_renews_its_lease_while_its_job_runs(
 
     assert (first["kind"], first["lease"]) == ("worker", 3.0)
     assert processes(address) == []
+
+
+@pytest.fixture
+def held(address: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlainLease]:
+    """The lease of this process, which has claimed under it; `ended` is set instead of its end."""
+    queue.submit(Job("adds", jobs_to_run.add, {"a": 1, "b": 2}))
+    lease = PlainLease(PostgresBackend(address, WORKER), 600.0)
+    monkeypatch.setattr(lease, "_end_process", ended.set)
+    ended.clear()
+    lease.for_claim()
+    yield lease
+    lease._ended.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("gigq-lease"):
+            thread.join()
+
+
+def become(held: PlainLease, *, number: int, left: float) -> None:
+    """Let the lease have this number, and these seconds left."""
+    held._renewal.lease = Lease(number, boot_time() + left)
+
+
+def looks_again(held: PlainLease) -> None:
+    """Wait until the thread that watches the lease has looked at it twice."""
+    looks = 0
+    lease, renewal = held._renewal.lease, held._renewal
+
+    class Counting(LeaseRenewal):
+        @property
+        def lease(self) -> Lease:
+            nonlocal looks
+            looks += threading.current_thread().name == "gigq-lease-end"
+            return lease
+
+        @lease.setter
+        def lease(self, value: Lease) -> None:
+            raise AssertionError("nothing renews it")
+
+    renewal.__class__ = Counting
+    wait_until(lambda: looks >= 2 or ended.is_set(), why="it is looked at")
+    renewal.__class__ = LeaseRenewal
+
+
+@pytest.mark.parametrize(
+    ("number", "left", "ends"),
+    [(1, 600, False), (1, 60, False), (1, 49, True), (1, -1, True), (2, 600, True)],
+)
+def test_a_process_ends_with_a_job_whose_lease_is_over_also_when_it_has_another(
+    held: PlainLease, number: int, left: float, ends: bool
+) -> None:
+    callbacks = held.guarded(Callbacks())
+    assert callbacks.may_start(CLAIM)
+
+    become(held, number=number, left=left)
+    looks_again(held)
+
+    assert ended.is_set() is ends
+
+
+@pytest.mark.parametrize(("number", "left"), [(1, -1), (2, 600)])
+def test_a_process_without_a_job_goes_on(held: PlainLease, number: int, left: float) -> None:
+    callbacks = held.guarded(Callbacks())
+    assert callbacks.may_start(CLAIM)
+    callbacks.finished(CLAIM, DONE)
+
+    become(held, number=number, left=left)
+    looks_again(held)
+
+    assert not ended.is_set()
+
+
+@pytest.mark.parametrize(("number", "left"), [(1, 49), (1, -1), (2, 600)])
+def test_nothing_starts_of_a_lease_that_is_over(held: PlainLease, number: int, left: float) -> None:
+    become(held, number=number, left=left)
+
+    assert not held.guarded(Callbacks()).may_start(CLAIM)
+    assert not held._running
+
+
+def test_process_one_starts_nothing_of_a_lease_that_is_over(
+    address: str, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = queue.submit(Job("adds", jobs_to_run.add, {"a": 1, "b": 2}))
+    monkeypatch.setattr(PlainLease, "_is_over", lambda _lease: True)
+
+    assert not Worker(address, "worker").process_one()
+    status = queue.get_status(job_id)
+    assert (status["status"], status["attempts"]) == ("pending", 0)
+
+
+def test_a_lease_does_not_end_beside_a_running_job(address: str, held: PlainLease) -> None:
+    callbacks = held.guarded(Callbacks())
+    assert callbacks.may_start(CLAIM)
+    held.end()
+    assert processes(address)
+
+    callbacks.finished(CLAIM, DONE)
+    held.end()
+    assert not processes(address)
+
+
+def test_no_job_starts_while_another_thread_ends_the_lease(
+    held: PlainLease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the running jobs and the end of the lease a job would be unseen."""
+    callbacks, started = held.guarded(Callbacks()), []
+    forget, number = held._renewal.forget, held._renewal.lease.number
+
+    def start_first() -> None:
+        become(held, number=number, left=600)
+        started.append(callbacks.may_start(CLAIM))
+        forget()
+
+    monkeypatch.setattr(held._renewal, "forget", start_first)
+    held.end()
+
+    assert started == [False]
+
+
+def test_a_job_that_starts_when_the_lease_has_just_ended_is_released(held: PlainLease) -> None:
+    def end_meanwhile(_claim: object) -> bool:
+        held.end()
+        return True
+
+    callbacks = held.guarded(Callbacks(may_start=end_meanwhile))
+
+    assert not callbacks.may_start(CLAIM)
+    assert not held._running
+
+
+def test_a_lease_that_is_half_over_is_renewed_before_a_claim(held: PlainLease) -> None:
+    become(held, number=1, left=299)
+
+    held.for_claim()
+
+    assert held._renewal.lease.left > 300
+
+
+def test_a_lease_is_another_one_after_its_end(held: PlainLease) -> None:
+    held.end()
+    held.for_claim()
+
+    assert held._renewal.lease.number == 2
+    assert held.guarded(Callbacks()).may_start(CLAIM)
