@@ -118,6 +118,7 @@ class Cell:
         first = self._at + _COUNT.size
         self._reports_at = (first, first + _REPORT.size)
         self._orders_at = self._at + _ORDERS_AT
+        self._claim_lease_at = self._at + _ORDERS_AT - _LEASE.size
         self._written = 0
         self._packed = bytes(_REPORT.size)
         self._last = Report()
@@ -156,6 +157,10 @@ class Cell:
         packed[0] = Activity.SETTLING
         _TIMES.pack_into(packed, _TIMES_AT, since, 0.0)
         self._publish(packed)
+
+    def write_claim_lease(self, number: int) -> None:
+        """Publish the number of the lease under which the job that begins was claimed."""
+        self._memory[self._claim_lease_at : self._orders_at] = _LEASE.pack(number)
 
     def _publish(self, packed: bytes | bytearray) -> None:
         count = self._written + 1
@@ -234,6 +239,12 @@ class Cell:
                 self._last = report
                 break
         return self._last
+
+    @property
+    def claim_lease(self) -> int:
+        """The number of the lease under which the worker's last job was claimed; 0 for none."""
+        (number,) = _LEASE.unpack_from(self._memory, self._claim_lease_at)
+        return int(number)
 
     def order_leave(self) -> None:
         """Order the worker to exit after its current job."""

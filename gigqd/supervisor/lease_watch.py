@@ -2,7 +2,8 @@
 
 Other hosts run the daemon's jobs again once its lease is over. The recorder writes the lease's end
 on the scoreboard. The supervisor, which needs no database for this, acts on it also when the
-recorder hangs, and at once after the host itself was stopped for some time.
+recorder hangs, and when the host itself was stopped for some time: then the recorder may have a new
+lease before the supervisor looks, so the number of the lease counts, too.
 """
 
 from __future__ import annotations
@@ -67,8 +68,7 @@ class LeaseWatch:
             return
         left = lease.left
         self._note(is_over=left <= self._length / _PAUSE_CLAIMS_AT)
-        if left <= self._length / _END_JOBS_AT:
-            self._end_jobs(now)
+        self._end_jobs(now, lease.number if left > self._length / _END_JOBS_AT else None)
 
     def next_step(self, now: float) -> float:
         """Return when `step` is due again, in seconds of the monotonic clock."""
@@ -78,17 +78,24 @@ class LeaseWatch:
         limit = _END_JOBS_AT if self.is_over else _PAUSE_CLAIMS_AT
         return now + min(max(0.05, lease.left - self._length / limit), _LONGEST_SLEEP)
 
-    def _end_jobs(self, now: float) -> None:
+    def _end_jobs(self, now: float, spared: int | None) -> None:
         """Kill the children that run a job, each with its whole process tree.
 
         So is one whose job has returned and left processes, while its outcome is not recorded:
         another host runs that job again. Without such processes the outcome may still count.
+
+        Args:
+            now: the time, in seconds of the monotonic clock.
+            spared: the number of the lease whose jobs may go on; None to end all. Those of an
+                earlier lease are ended: it was over before the recorder renewed it.
         """
         for slot in self._children.slots.values():
             child = self._children.child_in(slot)
-            activity = child.cell.read().activity if child is not None else Activity.NOTHING
+            if child is None or child.cell.claim_lease == spared:
+                continue
+            activity = child.cell.read().activity
             if activity is Activity.BUSY or (
-                activity is Activity.SETTLING and child and self._has_descendants(child)
+                activity is Activity.SETTLING and self._has_descendants(child)
             ):
                 self._children.kill(slot, Cause.LOST, now)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 def guarded(given: Callbacks, cell: Cell) -> Callbacks:
     """Return callbacks of a worker that start no job which another host may have taken back.
 
+    The supervisor learns from the cell under which lease the job was claimed, and ends it when that
+    lease is over, also when the daemon has another one by then.
+
     Args:
         given: the callbacks.
         cell: the worker's cell of the scoreboard, with the daemon's lease.
@@ -27,6 +30,7 @@ def guarded(given: Callbacks, cell: Cell) -> Callbacks:
         return given.may_claim()
 
     def may_start(claim: Claim) -> bool:
+        cell.write_claim_lease(number_at_claim)
         lease = Lease(*cell.lease)
         return lease.number == number_at_claim and lease.left > 0 and given.may_start(claim)
 
