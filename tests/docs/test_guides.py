@@ -41,7 +41,7 @@ SHOWN_ONLY = {
         "Last attempt:": "is a part of the answer for a job that took too long",
     },
     "docs/cli.md": {
-        "$ gigq logs -f 019ab1c2": "needs two hosts; tests/cli/test_logs_of_other_hosts.py has them",
+        "$ gigq logs -f 019ab1c2": "see tests/cli/test_logs_of_other_hosts.py",
         "gigq worker --import": "names a module that the reader writes",
         "2026-11-23": "is what a worker writes to standard error",
         "gigqd 'default' on web1": "shows two hosts; tests/daemon/test_workers_seen.py has one",
