@@ -6,6 +6,7 @@ import signal
 import time
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _STEP = 0.02
 _STARTS_WITHIN = 60.0
 _SUBMITTERS_LEAVE_WITHIN = 60.0
-_DRAINS_WITHIN = 120.0
+_NEXT_ENDS_WITHIN = 120.0
 _LOOK_EVERY = 0.5
 _MOST_FAILED_STARTS = 40
 """In a row; a daemon that is killed while it starts, or finds the disk full, needs a few."""
@@ -126,7 +127,7 @@ class Course:
         (self.home / "quiet").touch()
         self._wait(lambda: self._crowd.are_gone, _SUBMITTERS_LEAVE_WITHIN, "the submitters' end")
         self._wait(self._are_settled, _STARTS_WITHIN, "the last start")
-        self._wait(self._is_drained, _DRAINS_WITHIN, "the end of all jobs", _LOOK_EVERY)
+        self._drain()
         self.notes.took("the end phase", time.monotonic() - began)
 
     def _stop(self) -> None:
@@ -183,22 +184,36 @@ class Course:
 
     def _wait(
         self, condition: Callable[[], bool], within: float, what: str, pause: float = 0.0
-    ) -> None:
+    ) -> bool:
+        """Tend all until a condition is true; return False when that took too long."""
         deadline = time.monotonic() + within
         while not condition():
             self._tend(go_on=False)
             time.sleep(pause)
             if time.monotonic() > deadline:
                 self.notes.wrong("stuck", f"waited {within:g} s for {what}")
-                return
+                return False
+        return True
 
-    def _is_drained(self) -> bool:
+    def _drain(self) -> None:
+        """Wait for the end of all jobs, as long as some end: a loaded machine takes longer."""
+        left = None
+        while left != 0 and self._wait(
+            partial(self._has_changed, left), _NEXT_ENDS_WITHIN, "the end of a job", _LOOK_EVERY
+        ):
+            left = self._unfinished()
+
+    def _has_changed(self, left: int | None) -> bool:
+        return self._unfinished() not in (None, left)
+
+    def _unfinished(self) -> int | None:
+        """Return the number of jobs that can end and have not; None if it cannot be read."""
         records = self.database.read(check=False)
         if records is None:
-            return False
+            return None
         stories = History(jobs=records.jobs).stories()
         open_ = {row.id for row in records.jobs if row.status not in FINISHED}
-        return open_ <= waiting_for_ever(stories)
+        return len(open_ - waiting_for_ever(stories))
 
     @property
     def _all_faults(self) -> list[Faults]:
