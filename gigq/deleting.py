@@ -56,6 +56,6 @@ class Deleting(Connecting):
             ValueError: neither `older_than` nor `keep` is given, one is below 0, or a status is
                 not a finished one.
         """
-        keeping = prune.Keep(job_queries.ago(older_than), keep)
+        keeping = prune.Keep(job_queries.ago(older_than, self._database.now), keep)
         policy = dict.fromkeys((JobStatus(status).value for status in statuses), keeping)
         return prune.prune(self._database, policy, dry_run=dry_run)

@@ -9,7 +9,7 @@ from gigq.model.job_status import JobStatus
 from gigq.store.verbs.listing import Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     Statuses = JobStatus | str | Iterable[JobStatus | str] | None
     Names = str | Iterable[str] | None
@@ -21,9 +21,18 @@ def conditions(
     *,
     newer_than: float | None,
     older_than: float | None,
+    now: Callable[[], str],
     **texts: str | None,
 ) -> Filter:
     """Return the conditions of `JobQueue.list_jobs`.
+
+    Args:
+        status: as there.
+        queue: as there.
+        newer_than: as there.
+        older_than: as there.
+        now: returns the database's time.
+        texts: as there.
 
     Raises:
         ValueError: there is no such status.
@@ -34,8 +43,8 @@ def conditions(
     return Filter(
         statuses=None if statuses is None else [JobStatus(one).value for one in statuses],
         queues=names(queue),
-        since=ago(newer_than),
-        before=ago(older_than),
+        since=ago(newer_than, now),
+        before=ago(older_than, now),
         **texts,
     )
 
@@ -47,9 +56,9 @@ def names(given: Names) -> tuple[str, ...] | None:
     return None if given is None else tuple(given)
 
 
-def ago(seconds: float | None) -> str | None:
-    """Return the time so many seconds ago as it is stored; None for None."""
-    return None if seconds is None else clock.after(clock.utc_now(), -seconds)
+def ago(seconds: float | None, now: Callable[[], str]) -> str | None:
+    """Return the time so many seconds before `now()` as it is stored; None for None."""
+    return None if seconds is None else clock.after(now(), -seconds)
 
 
 def with_total(*found: Mapping[str, int]) -> dict[str, int]:

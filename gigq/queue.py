@@ -219,7 +219,12 @@ class JobQueue(Rescheduling, Pausing, Deleting):
         """
         texts = {"workflow": workflow, "name": name, "error": error}
         conditions = job_queries.conditions(
-            status, queue, newer_than=newer_than, older_than=older_than, **texts
+            status,
+            queue,
+            newer_than=newer_than,
+            older_than=older_than,
+            now=self._database.now,
+            **texts,
         )
         page_of = listing.delayed_page if delayed else listing.page
         page = page_of(self._database, conditions, limit, offset)

@@ -13,7 +13,7 @@ from gigq.store.verbs.batches import batches
 from gigq.store.verbs.reschedule import reschedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from gigq.model.delay import Delay
@@ -103,12 +103,12 @@ class Rescheduling(Connecting):
                 events.emit(events.JOB_RESCHEDULED, job_id=job_id, retry_after=done.retry_after)
                 answer.jobs[job_id] = done.retry_after
             for job_id, row in done.others.items():
-                answer.refused[job_id] = _reason(row, done.retry_after)
+                answer.refused[job_id] = _reason(row, done.retry_after, self._database.now)
             self._wake(Counter(done.due_in))
         return answer
 
 
-def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
+def _reason(row: dict[str, Any] | None, retry_after: str | None, now: Callable[[], str]) -> str:
     if row is None:
         return "there is no such job"
     if row["status"] != "pending":
@@ -116,7 +116,7 @@ def _reason(row: dict[str, Any] | None, retry_after: str | None) -> str:
         return f"it is {row['status']}; {remedy}"
     if retry_after is not None:
         return f"it expires at {clock.to_seconds(row['expires_at'])}, before that time"
-    if row["expires_at"] is not None and row["expires_at"] <= clock.utc_now():
+    if row["expires_at"] is not None and row["expires_at"] <= now():
         return f"it expired at {clock.to_seconds(row['expires_at'])}; submit a new job"
     if row["unmet"]:
         return "it waits for its parents, and has no later time"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from gigq import job_queries
 from gigq.cli import arguments, exit_codes
 from gigq.cli.answers import answer
 from gigq.cli.open_queue import existing_queue
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
-from gigq.model import clock
 
 _DETAILS = """\
 Jobs that an unfinished job depends on are kept."""
@@ -27,8 +27,8 @@ def add_command(commands: Commands) -> None:
 
 def clear(args: Namespace) -> int:
     """Delete completed and cancelled jobs."""
-    before = None if args.before is None else clock.after(clock.utc_now(), -args.before)
     with existing_queue(args) as queue:
+        before = job_queries.ago(args.before, queue._database.now)
         cleared = queue.clear_completed(before)
     answer(args, {"cleared": cleared}, f"Cleared {cleared} completed jobs.")
     return exit_codes.OK

@@ -80,7 +80,7 @@ def found(
             "say which jobs: by ID, by - for ids from standard input, or by --status"
         )
     if conditions:
-        asked = {name: getattr(args, name) for name in _ALIKE}
+        asked = {name: getattr(args, name) for name in _ALIKE} | {"now": queue._database.now}
         wanted = job_queries.conditions(args.statuses or otherwise, args.queues, **asked)
         return job_ids.matches(queue, listing.ids(queue._database, wanted, delayed=delayed))
     return job_ids.matches(queue, [one for given in args.job_ids for one in _ids(given)])

@@ -86,7 +86,7 @@ def why_waiting(queue: ReadQueue, found: Row) -> str | None:
         return None
     parents = jobs.awaited_parents(queue._database, found["id"])
     known = (
-        reason(found, parents, clock.utc_now()),
+        reason(found, parents, queue._database.now()),
         pause_of(queue.paused(), found["queue"]),
         newer_gigq(found),
         unknown_function(found, unknown_functions.listed(queue._database)),
