@@ -98,6 +98,8 @@ def _state(row: Row, place: Place, now: str) -> tuple[bool, str]:
     if ends_at is None:
         return True, "no lease" if place.is_shared else "running"
     left = (clock.parse(ends_at) - clock.parse(now)).total_seconds()
+    if left > 0 and clock.was_set_back(row["seen_at"], now, row["lease"]):
+        return False, "not seen since the server's clock was set back"
     if left > 0:
         return True, f"lease ends in {format_duration(round(left))}"
     return False, f"lease over since {local_time(ends_at)}"

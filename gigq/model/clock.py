@@ -35,6 +35,14 @@ def seconds_since(time_ns: int) -> float:
     return (time.time_ns() - time_ns) / 1e9
 
 
+def was_set_back(since: str, now: str, by: float) -> bool:
+    """Return True when a clock was set back by so many seconds or more since it showed a time.
+
+    A smaller difference may come from two transactions, of which the second has begun first.
+    """
+    return since > after(now, by)
+
+
 def to_text(moment: datetime) -> str:
     """Return `moment` as stored text. A moment without a zone is local time."""
     return in_utc(moment).isoformat(timespec="microseconds")

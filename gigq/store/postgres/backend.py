@@ -41,12 +41,15 @@ class PostgresBackend:
         self.path = address
         self._role = role
         self._notifier = Notifier()
-        self._ended_leases = EndedLeases()
 
     @property
     def lease(self) -> float | None:
         """The length of a process's lease in seconds; 0 where none can be renewed."""
         return parse(self.path).lease
+
+    @cached_property
+    def _ended_leases(self) -> EndedLeases:
+        return EndedLeases(self.lease or 0.0)
 
     @cached_property
     def _place(self) -> str:

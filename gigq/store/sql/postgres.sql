@@ -127,7 +127,7 @@ FOR UPDATE SKIP LOCKED;
 
 -- The lock keeps the process from renewing its lease until its jobs are settled.
 -- name: lease_of
-SELECT lease_ends_at FROM gigq_processes WHERE run = :run FOR UPDATE;
+SELECT seen_at, lease, lease_ends_at FROM gigq_processes WHERE run = :run FOR UPDATE;
 
 -- Differs after a restart, and on a standby that has taken over.
 -- name: server_identity

@@ -102,7 +102,12 @@ def listed(db: Database) -> list[Row]:
 def has_lease(session: Session, run: str) -> bool:
     """Return True while the lease of a process goes on; it cannot be renewed in this transaction.
 
-    A process without a row has no lease.
+    A process without a row has no lease, and neither has one that has not renewed its lease since
+    the server's clock was set back.
     """
     row = session.one("lease_of", {"run": run})
-    return row is not None and (row["lease_ends_at"] or "") > session.now
+    if row is None or row["lease"] is None:
+        return False
+    if clock.was_set_back(row["seen_at"], session.now, row["lease"]):
+        return False
+    return bool(row["lease_ends_at"] > session.now)
