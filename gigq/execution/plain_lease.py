@@ -32,6 +32,7 @@ EXIT_CODE = 75
 _END_PROCESS_AT = 12
 _SHORTEST_SLEEP, _LONGEST_SLEEP = 0.05, 0.5
 _PATIENCE = 1.0
+_SHOWN_FOR = 3600.0
 
 
 class PlainLease:
@@ -124,6 +125,7 @@ class PlainLease:
             with self._lock, suppress(StoreError):  # tried again until the lease is over
                 if not ended.is_set():
                     self._renewal.renew_if_due()
+                    self._renewal.forget_ended_if_due()
             if boot_time() - self._claimed_at > self._length:
                 self.end()
         self._backend.close()
@@ -163,6 +165,7 @@ class EndlessLease:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._run = ""
+        self._shown_at = 0.0
 
     def for_claim(self) -> str:
         """Return the run of this process, whose row exists now.
@@ -170,10 +173,12 @@ class EndlessLease:
         Raises:
             StoreError: it could not be stored.
         """
-        if not self._run:
-            run = self._backend.run()
-            processes.renew(Database(self._backend.connection), this_process(run, None))
-            self._run = run
+        if not self._run or boot_time() - self._shown_at > _SHOWN_FOR:
+            shown_at, run = boot_time(), self._backend.run()
+            database = Database(self._backend.connection)
+            processes.renew(database, this_process(run, None))
+            processes.forget_ended(database, _SHOWN_FOR)
+            self._run, self._shown_at = run, shown_at
         return self._run
 
     def guarded(self, given: Callbacks) -> Callbacks:

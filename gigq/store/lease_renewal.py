@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gigq.store.verbs.processes import Process
 
 _RENEWALS = 3  # in the length of a lease
+_FORGET_EVERY = 600.0
+_FORGET_AFTER = 3600.0
 _NO_LEASE = Lease()
 
 
@@ -37,6 +39,7 @@ class LeaseRenewal:
         self._process = process
         self.lease = held
         self._due_at = 0.0
+        self._forget_ended_at = 0.0
 
     def renew_if_due(self) -> bool:
         """Renew the lease once a third of it is over; return True when it was renewed.
@@ -70,10 +73,12 @@ class LeaseRenewal:
         """
         processes.forget(self._db, self._process.run)
 
-    def forget_ended(self, age: float) -> None:
-        """Delete the rows of processes whose leases ended so many seconds ago.
+    def forget_ended_if_due(self) -> None:
+        """Delete the rows of processes that ended long ago, now and then.
 
         Raises:
             StoreError: nothing was deleted.
         """
-        processes.forget_ended(self._db, age)
+        if boot_time() >= self._forget_ended_at:
+            self._forget_ended_at = boot_time() + _FORGET_EVERY
+            processes.forget_ended(self._db, _FORGET_AFTER)

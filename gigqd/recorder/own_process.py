@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from gigq import __version__
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
     from gigqd.config import Config
     from gigqd.ipc.scoreboard import Cell
     from gigqd.recorder.storage import Storage
-
-_FORGET_EVERY = 600.0
-_FORGET_AFTER = 3600.0
 
 
 class OwnProcess:
@@ -34,7 +30,6 @@ class OwnProcess:
 
     def __init__(self, storage: Storage, config: Config, run: str, cell: Cell) -> None:
         self._cell = cell
-        self._forget_ended_at = 0.0
         self._renewal: LeaseRenewal | None = None
         self._storage = storage
         self._is_shown = False
@@ -72,9 +67,7 @@ class OwnProcess:
         if self._renewal is None or not self._renewal.renew_if_due():
             return
         self._cell.write_lease(*self._renewal.lease)
-        if time.monotonic() >= self._forget_ended_at:
-            self._forget_ended_at = time.monotonic() + _FORGET_EVERY
-            self._renewal.forget_ended(_FORGET_AFTER)
+        self._renewal.forget_ended_if_due()
 
     def forget(self) -> None:
         """Delete the row, at the end of the daemon.

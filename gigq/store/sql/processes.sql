@@ -20,10 +20,11 @@ ORDER BY host, pid;
 -- name: forget_process
 DELETE FROM gigq_processes WHERE run = :run;
 
--- A process that goes on later, as on a host that was stopped, adds its row again.
+-- A process that goes on later, as on a host that was stopped, adds its row again. One without a lease
+-- shows itself before a claim, if it has not done so for an hour.
 -- name: forget_ended_processes
 DELETE FROM gigq_processes
-WHERE lease_ends_at < :before AND NOT EXISTS (
+WHERE (lease_ends_at < :before OR (lease IS NULL AND seen_at < :unseen_since)) AND NOT EXISTS (
     SELECT 1 FROM job_executions
     WHERE job_executions.run = gigq_processes.run AND job_executions.status = 'running'
 );

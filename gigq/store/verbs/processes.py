@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gigq.store.database import Database, Row
     from gigq.store.session import Session
 
+_DAY = 86400.0
+
 
 class Process(NamedTuple):
     """A process that runs jobs.
@@ -79,6 +81,8 @@ def forget(db: Database, run: str) -> None:
 def forget_ended(db: Database, age: float) -> int:
     """Delete the rows of processes without open executions whose leases ended long ago.
 
+    So is one without a lease that has claimed nothing for a day.
+
     Args:
         db: the database.
         age: how long ago, in seconds.
@@ -87,8 +91,11 @@ def forget_ended(db: Database, age: float) -> int:
         The number of deleted rows.
     """
     with db.transaction(durable=False) as session:
-        before = clock.after(session.now, -age)
-        return session.run("forget_ended_processes", {"before": before})
+        times = {
+            "before": clock.after(session.now, -age),
+            "unseen_since": clock.after(session.now, -_DAY),
+        }
+        return session.run("forget_ended_processes", times)
 
 
 def listed(db: Database) -> list[Row]:
