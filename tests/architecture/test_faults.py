@@ -26,6 +26,7 @@ CATALOGUE = {
     "L": [*range(1, 30)],
     "M": [*range(1, 9)],
     "N": [*range(1, 13)],
+    "O": [*range(1, 12)],
     "S": [*range(1, 8)],
 }
 IDS = {f"{family}{number}" for family, numbers in CATALOGUE.items() for number in numbers}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from support.leases import BootClock, boot_clock, end_on_server
 from support.ledger import stored, taken
-from support.raw_sql import Program
 
-from gigq.model import lease
 from gigq.model.claim import Claimant
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
@@ -24,6 +22,8 @@ from gigq.store.verbs.processes import Process
 if TYPE_CHECKING:
     from gigq.store.database import Database
 
+__all__ = ["boot_clock"]
+
 RUN = "gigqd:1:word:boot:1:2:3"
 LENGTH = 30.0
 PROCESS = Process(RUN, "gigqd", "elsewhere", 2, "0.1.0", LENGTH)
@@ -32,34 +32,9 @@ LOST = ExecutionResult(JobStatus.FAILED, error="lost")
 pytestmark = pytest.mark.only("postgres")
 
 
-class BootClock:
-    """The boot clock of the process under test, which a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def boot_clock(monkeypatch: pytest.MonkeyPatch) -> BootClock:
-    found = BootClock()
-    for module in ("gigq.store.postgres.ended_leases", "gigq.store.lease_renewal"):
-        monkeypatch.setattr(f"{module}.boot_time", found)
-    monkeypatch.setattr(lease, "boot_time", found)
-    return found
-
-
 @pytest.fixture
 def ended() -> EndedLeases:
     return EndedLeases()
-
-
-def end_on_server(address: str, ends_at: str = "2026-01-01") -> None:
-    """Let the lease be over by the server's clock."""
-    with closing(Program(address)) as program:
-        program.execute("UPDATE gigq_processes SET lease_ends_at = ?", (ends_at,))
 
 
 def test_a_lease_that_goes_on_has_not_ended_however_long_it_was_seen(
