@@ -101,11 +101,10 @@ def test_what_a_job_has_left_is_ended_with_a_lease_under_which_its_outcome_is_no
     daemon, relay = relay
     go = daemon.home / "go"
     job = daemon.submit(jobs.leave_children, "family", {"path": str(go)}, max_attempts=1)
-    wait_until(lambda: any(slot.get("job") for slot in daemon.status()["slots"]), why="it runs")
+    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 2 and pids)
 
     relay.is_silent = True
     go.touch()
-    children = wait_until(lambda: len(pids := jobs.child_pids(daemon.ledger)) == 2 and pids)
     wait_until(lambda: not any(map(lives, children)), why="they are ended", deadline=60)
 
     relay.is_silent = False

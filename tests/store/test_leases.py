@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING
 import pytest
 from support.leases import BootClock, boot_clock, end_on_server
 from support.ledger import stored, taken
+from support.side_by_side import before
 
+from gigq.execution import plain_worker_rescue
 from gigq.model.claim import Claimant
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
 from gigq.model.lease import Lease
 from gigq.store.dialect import POSTGRES
 from gigq.store.lease_renewal import LeaseRenewal
+from gigq.store.postgres.backend import DaemonBackend
 from gigq.store.postgres.ended_leases import EndedLeases
 from gigq.store.statements import statements
 from gigq.store.verbs import processes, settle_and_claim
 from gigq.store.verbs.processes import Process
+from gigqd.recorder.dead_worker_settlement import Settlement
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gigq.store.database import Database
 
 __all__ = ["boot_clock"]
@@ -119,8 +125,50 @@ def test_nothing_is_settled_of_a_process_that_has_renewed_its_lease_meanwhile(db
     processes.renew(db, PROCESS)
 
     assert settle_and_claim.settle(db, execution, LOST, RUN) is None
+    processes.renew(db, PROCESS._replace(lease=None))
+    assert settle_and_claim.settle(db, execution, LOST, RUN) is None
     processes.forget(db, RUN)
     assert settle_and_claim.settle(db, execution, LOST, RUN) is not None
+
+
+def test_a_renewal_waits_until_what_the_process_had_open_is_settled(
+    db: Database, address: str
+) -> None:
+    stored(db)
+    execution = str(taken(db, Claimant("w", RUN))["execution_id"])
+    processes.renew(db, PROCESS)
+    end_on_server(address)
+
+    with before(db, address, lambda other: processes.renew(other, PROCESS)) as renewal:
+        assert settle_and_claim.settle(db, execution, LOST, RUN) is not None
+
+    assert renewal.has_waited
+
+
+def test_what_was_seen_of_a_process_does_not_count_after_it_had_nothing_open(
+    db: Database, ended: EndedLeases, boot_clock: BootClock
+) -> None:
+    ended.of(db, [RUN])
+    ended.of(db, [])
+    boot_clock.now += LENGTH
+    assert not ended.of(db, [RUN])
+
+    ended.of(db, ["gigqd:1:word:boot:1:2:4"])
+    boot_clock.now += LENGTH
+    assert not ended.of(db, [RUN])
+
+
+def test_the_length_of_a_lease_does_not_grow_by_the_time_of_its_renewal(
+    db: Database, boot_clock: BootClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(_db: Database, _process: Process) -> None:
+        boot_clock.now += 5
+
+    monkeypatch.setattr(processes, "renew", slowly)
+    renewal = LeaseRenewal(db, PROCESS)
+    renewal.renew()
+
+    assert renewal.lease.left == LENGTH - 5
 
 
 def test_a_lease_counts_from_before_its_renewal_and_is_renewed_in_thirds(
@@ -155,6 +203,45 @@ def test_a_recorder_that_replaces_one_goes_on_with_its_lease(
     renewal.renew()
 
     assert renewal.lease.number == 4
+
+
+def test_what_a_daemon_of_another_host_had_open_is_settled_after_its_lease_alone(
+    db: Database, address: str, tmp_path: Path, boot_clock: BootClock
+) -> None:
+    backend = DaemonBackend(address, str(tmp_path / "place"))
+    settlement = Settlement(db, backend, "gigqd:own", lambda: None)
+    processes.renew(db, PROCESS)
+    stored(db)
+    taken(db, Claimant("w", RUN))
+    settlement.dead_runs()
+    boot_clock.now += LENGTH
+    assert not settlement.dead_runs()
+
+    end_on_server(address)
+    settlement.dead_runs()
+    boot_clock.now += LENGTH
+    dead = settlement.dead_runs()
+    assert dead == {RUN}
+
+    processes.renew(db, PROCESS)
+    assert settlement.settle_runs(dead) == 0
+    end_on_server(address)
+    assert settlement.settle_runs(dead) == 1
+
+
+def test_what_a_plain_worker_of_another_host_had_open_is_settled_after_its_lease_alone(
+    db: Database, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RUN.replace("gigqd", "worker")
+    backend = DaemonBackend(address, str(tmp_path / "place"))
+    monkeypatch.setattr(backend, "ended_leases", lambda _db, runs: frozenset(runs))
+    processes.renew(db, PROCESS._replace(run=run))
+    stored(db)
+    taken(db, Claimant("w", run))
+
+    assert not plain_worker_rescue.lost(db, backend)
+    end_on_server(address)
+    assert len(plain_worker_rescue.lost(db, backend)) == 1
 
 
 def test_rows_without_a_lease_and_without_jobs_are_deleted_in_time(

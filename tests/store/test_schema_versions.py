@@ -120,19 +120,37 @@ def test_a_newer_database_is_refused_after_one_version_that_needs_a_newer_gigq(
         migrate.refuse_newer(db)
 
 
+@pytest.mark.only("postgres")
+def test_of_several_migrations_the_one_that_needs_the_newest_gigq_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = []
+    for number, oldest in ((7, 5), (8, 8), (9, 5)):
+        found.append((number, tmp_path / f"{number}.sql"))
+        found[-1][1].write_text(f"-- usable from: {oldest}\n")
+    monkeypatch.setattr(schema_versions, "steps", lambda _dialect: found)
+
+    assert schema_versions.usable_after(POSTGRES, 6) == 8
+    assert schema_versions.usable_after(POSTGRES, 8) == 5
+
+
 @contextmanager
-def leased(db: Database, schema: int) -> Iterator[None]:
-    """A process of another host whose lease goes on and whose gigq knows a schema."""
+def leased(db: Database, schema: int | None, *, goes_on: bool = True) -> Iterator[None]:
+    """A process of another host whose gigq knows a schema; None where it states none."""
     processes.renew(db, Process("gigqd:far", "gigqd", "far", 77, "0.0.9", 60.0))
+    known, ends_at = schema or "NULL", "lease_ends_at" if goes_on else "'2026-01-01'"
     with db.transaction(durable=False) as session:
-        session.connection.execute(f"UPDATE gigq_processes SET knows_schema = {schema}")
+        session.connection.execute(
+            f"UPDATE gigq_processes SET knows_schema = {known}, lease_ends_at = {ends_at}"
+        )
     yield
     processes.forget(db, "gigqd:far")
 
 
 @pytest.mark.only("postgres")
+@pytest.mark.parametrize("states", [True, False])
 def test_a_migration_that_a_process_of_another_host_does_not_know_is_refused(
-    db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    db: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, states: bool
 ) -> None:
     known = known_by(db)
     step = tmp_path / f"{known + 1:03}_later.sql"
@@ -143,9 +161,23 @@ def test_a_migration_that_a_process_of_another_host_does_not_know_is_refused(
     monkeypatch.setattr(migrate, "latest", lambda _dialect: known + 1)
 
     refused = pytest.raises(StoreUnavailable, match=r"process 77 on far \(0.0.9\).*Nothing was")
-    with leased(db, known), refused:
+    with leased(db, known if states else None), refused:
         migrate.apply(db)
-    with leased(db, known + 1):
+    with leased(db, known + 1) if states else leased(db, known, goes_on=False):
         migrate.apply(db)
 
     assert db.all("schema_version") == [{"version": known + 1}]
+
+
+@pytest.mark.only("postgres")
+def test_a_renewal_states_what_the_process_knows_now(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process("gigqd:far", "gigqd", "far", 77, "0.0.9", 60.0)
+    processes.renew(db, process)
+    monkeypatch.setattr(schema_versions, "latest", lambda _dialect: 99)
+    processes.renew(db, process._replace(info='{"name": "new"}'))
+
+    with db.read() as session:
+        assert not session.all("processes_behind", {"schema": 99, "now": session.now})
+    assert db.all("processes")[0]["info"] == '{"name": "new"}'

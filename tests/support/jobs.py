@@ -329,10 +329,10 @@ def spawn_children(
 
 
 def leave_children(ledger: str, job: str, path: str) -> None:
-    """Wait for a file, start children that stay, and return."""
+    """Start children that stay, wait for a file, and return."""
+    spawn_children(ledger, job, ["setsid-exec", "double-exec"], stay=False)
     while not Path(path).exists():
         time.sleep(0.01)
-    spawn_children(ledger, job, ["setsid-exec", "double-exec"], stay=False)
 
 
 def child_pids_of(ledger: str, job: str) -> list[int]:

@@ -110,11 +110,13 @@ def has_lease(session: Session, run: str) -> bool:
     """Return True while the lease of a process goes on; it cannot be renewed in this transaction.
 
     A process without a row has no lease, and neither has one that has not renewed its lease since
-    the server's clock was set back.
+    the server's clock was set back. The lease of one that can renew none goes on.
     """
     row = session.one("lease_of", {"run": run})
-    if row is None or row["lease"] is None:
+    if row is None:
         return False
+    if row["lease"] is None:
+        return True
     if clock.was_set_back(row["seen_at"], session.now, row["lease"]):
         return False
     return bool(row["lease_ends_at"] > session.now)
