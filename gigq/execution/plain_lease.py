@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -49,6 +50,11 @@ class PlainLease:
     def __init__(self, backend: Backend, length: float) -> None:
         self._backend = backend
         self._length = length
+        self.begin()
+
+    def begin(self) -> None:
+        """Start without a lease; so does a forked child, which inherits none and no threads."""
+        vars(self).pop("_renewal", None)
         self._running: dict[str, int] = {}
         self._is_ending = False
         self._claimed_at = 0.0
@@ -114,10 +120,10 @@ class PlainLease:
         return self._is_ending or lease.number != self._at_claim.number or lease.left <= last
 
     def _start_threads(self) -> None:
-        self._ended = threading.Event()
-        for name, target in (("gigq-lease", self._renew), ("gigq-lease-end", self._watch)):
-            thread = threading.Thread(target=target, args=[self._ended], name=name, daemon=True)
-            thread.start()
+        ended = threading.Event()
+        for name, target in (("gigq-lease-end", self._watch), ("gigq-lease", self._renew)):
+            threading.Thread(target=target, args=[ended], name=name, daemon=True).start()
+        self._ended = ended
 
     def _renew(self, ended: threading.Event) -> None:
         """Renew the lease until no worker of this process has claimed for its whole length."""
@@ -148,11 +154,17 @@ class PlainLease:
             f"the lease of {self._length:g} s could not be renewed, since the database cannot be "
             "reached; this process ends, because other hosts may run its jobs"
         )
-        os.write(2, f"gigq: process {os.getpid()}: {text}\n".encode())
-        events.emit(
-            events.LEASE_NOT_RENEWED, level=logging.CRITICAL, run=self._backend.run(), reason=text
-        )
-        os._exit(EXIT_CODE)
+        try:
+            _say(f"gigq: process {os.getpid()}: {text}\n")
+            emitting = threading.Thread(target=self._emit, args=[text], daemon=True)
+            emitting.start()
+            emitting.join(min(_PATIENCE, self._length / _END_PROCESS_AT / 2))
+        finally:  # also when the job has closed the standard error, or no thread can start
+            os._exit(EXIT_CODE)
+
+    def _emit(self, reason: str) -> None:
+        run = self._backend.run()
+        events.emit(events.LEASE_NOT_RENEWED, level=logging.CRITICAL, run=run, reason=reason)
 
 
 class EndlessLease:
@@ -164,6 +176,10 @@ class EndlessLease:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self.begin()
+
+    def begin(self) -> None:
+        """Start without a row; so does a forked child."""
         self._run = ""
         self._shown_at = 0.0
 
@@ -198,8 +214,7 @@ def lease_of(backend: Backend) -> PlainLease | EndlessLease:
 
     All workers of the process share it, but not those with connections of their own.
     """
-    # A forked child has a lease of its own.
-    key = os.getpid(), str(backend.path) if backend.lease else id(backend)
+    key = str(backend.path) if backend.lease else id(backend)
     if key not in _leases:
         _leases[key] = (
             PlainLease(backend, backend.lease) if backend.lease else EndlessLease(backend)
@@ -207,4 +222,19 @@ def lease_of(backend: Backend) -> PlainLease | EndlessLease:
     return _leases[key]
 
 
-_leases: dict[tuple[int, str | int], PlainLease | EndlessLease] = {}
+def _begin_in_child() -> None:
+    # In place: the workers that the parent has used keep these objects.
+    for lease in _leases.values():
+        lease.begin()
+
+
+def _say(text: str) -> None:
+    """Write to the standard error, unless it is closed or its reader would hold up the process."""
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    if [mask for _, mask in poll.poll(0)] == [select.POLLOUT]:
+        os.write(2, text.encode())
+
+
+_leases: dict[str | int, PlainLease | EndlessLease] = {}
+os.register_at_fork(after_in_child=_begin_in_child)

@@ -249,3 +249,73 @@ def test_a_lease_is_another_one_after_its_end(held: PlainLease) -> None:
 
     assert held._renewal.lease.number == 2
     assert held.guarded(Callbacks()).may_start(CLAIM)
+
+
+FORK = """
+import os, sys
+from gigq import Worker
+worker = Worker(sys.argv[1], "worker")
+worker.process_one()
+pid = os.fork()
+if pid == 0:
+    worker.process_one()
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+def test_a_child_goes_on_with_a_worker_of_its_parent_under_a_lease_of_its_own(
+    address: str, queue: JobQueue, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    queue.submit(Job("first", jobs_to_run.nothing))
+    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": str(go)}))
+    command = [sys.executable, "-c", FORK, postgres.with_option(address, LEASE)]
+    with subprocess.Popen(command, env=clean_environment(PYTHONPATH=TESTS)):
+        wait_until(lambda: is_running(queue, job_id), why="the child runs a job")
+        (run,) = {one["run"] for one in queue.get_status(job_id)["executions"]}
+
+        def lease() -> str:
+            rows = processes(address)
+            return next((one["lease_ends_at"] for one in rows if one["run"] == run), "")
+
+        first = lease()
+        wait_until(lambda: lease() > first, why="the child renews its lease")
+        go.touch()
+    assert not is_running(queue, job_id)
+
+
+LOSE = """
+import os, sys, threading
+from gigq import Worker, events
+
+def fill(number):
+    os.set_blocking(number, False)
+    try:
+        while os.write(number, bytes(4096)):
+            pass
+    except BlockingIOError:
+        os.set_blocking(number, True)
+
+events.subscribe(lambda name, _: name == events.LEASE_NOT_RENEWED and threading.Event().wait())
+{spoil}
+Worker(sys.argv[1], "worker").process_one()
+"""
+
+
+@pytest.mark.parametrize("spoil", ["os.close(2)", "fill(2)"])
+def test_neither_its_standard_error_nor_a_subscriber_keeps_a_process_from_its_end(
+    spoil: str, address: str, queue: JobQueue
+) -> None:
+    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": "/absent", "seconds": 600}))
+    with relaying_to(address) as relay:
+        given = postgres.with_option(through(relay, address), LEASE)
+        command = [sys.executable, "-c", LOSE.replace("{spoil}", spoil), given]
+        environment = clean_environment(PYTHONPATH=TESTS)
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as worker:
+            try:
+                wait_until(lambda: is_running(queue, job_id), why="the job runs")
+                relay.is_silent = True
+                assert worker.wait(60) == plain_lease.EXIT_CODE
+            finally:
+                worker.kill()
