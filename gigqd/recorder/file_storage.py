@@ -106,6 +106,9 @@ class FileStorage:
         self._file, self._was_prepared, self._begin = connection.file_id, True, Begin.NEVER
         connections.require(self._path)
 
+    def look(self) -> None:
+        """Do nothing: `prepare` has read the file."""
+
     def _connection(self) -> StoreConnection:
         if self._kept_connection is None or not self._kept_connection.is_usable():
             if not self._was_prepared:

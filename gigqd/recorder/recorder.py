@@ -179,6 +179,7 @@ class Recorder:
         self._storage.prepare(again=again)
         self._own_process.begin()
         self._own_process.renew_if_due()
+        self._storage.look()
         self._maintenance.begin()
         settled = self._dead_daemon_settlement.settle_dead_runs(_DEAD_RUNS_WITHIN)
         if again:

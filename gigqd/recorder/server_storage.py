@@ -80,7 +80,7 @@ class ServerStorage:
         return self.backend.connection() is self._prepared
 
     def prepare(self, *, again: bool) -> None:  # noqa: ARG002 - as for a file
-        """Create or migrate the tables, and look at everything once."""
+        """Create or migrate the tables."""
         connection = self.backend.connection()
         migrate.apply(self.database, self._begin)
         with suppress(MissingRight):  # it is only for commands that look for the daemon
@@ -88,7 +88,11 @@ class ServerStorage:
         self._prepared, self._begin = connection, Begin.NEVER
         self._watch.renew()
         self.begin()
+
+    def look(self) -> None:
+        """Look at everything once; the next look finds a change all the same."""
         self.has_changed()
+        self.begin()
 
     def check(self) -> None:
         """Do nothing: the server checks its own files."""

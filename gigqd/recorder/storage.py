@@ -46,6 +46,13 @@ class Storage(Protocol):
             StoreError, OSError: the database cannot be used.
         """
 
+    def look(self) -> None:
+        """Look once whether claims are possible. A lock on the table of jobs delays it.
+
+        Raises:
+            StoreError: they are not.
+        """
+
     def begin(self, *, damaged: bool = False) -> None:
         """Start the upkeep anew after an error; `damaged` is True after one of the database itself.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import closing, suppress
 
 import psutil
+import psycopg
 import pytest
 from support import jobs, postgres_relay
 from support.raw_sql import Program
@@ -43,6 +44,11 @@ def lives(pid):
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def recorder(daemon):
+    slots = daemon.status()["slots"]
+    return psutil.Process(next(slot["pid"] for slot in slots if slot["role"] == "recorder"))
 
 
 def beats(daemon):
@@ -116,16 +122,33 @@ def test_jobs_are_ended_before_the_lease_when_the_recorder_hangs(daemons):
     daemon = daemons({"pools.default.size": 1}, lease=LEASE)
     job_id = beat(daemon)
     daemon.wait_for_calls("beats")
-    recorder = next(slot["pid"] for slot in daemon.status()["slots"] if slot["role"] == "recorder")
+    hung = recorder(daemon)
 
-    psutil.Process(recorder).suspend()
+    hung.suspend()
     wait_until(lambda: job_ended(daemon), why="the job is ended", deadline=60)
 
     assert beats(daemon)[-1] < lease_ends_at(daemon)
     (daemon.home / "beats.end").touch()
-    psutil.Process(recorder).resume()
+    hung.resume()
     job = daemon.wait_for_job(job_id, within=60)
     assert [one["cause"] for one in job["executions"]] == ["lost", None]
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["recorder", "next recorder"])
+def test_a_lock_on_the_jobs_ends_no_lease(relay, is_replaced):
+    daemon, _ = relay
+    job_id = beat(daemon)
+    daemon.wait_for_calls("beats")
+
+    with psycopg.connect(daemon.address) as holder:
+        holder.execute("LOCK TABLE jobs")
+        if is_replaced:
+            recorder(daemon).kill()
+        until = lease_ends_at(daemon) + 2 * LEASE
+        wait_until(lambda: lease_ends_at(daemon) > until, why="the lease is renewed", deadline=60)
+        assert not job_ended(daemon)
+    (daemon.home / "beats.end").touch()
+    assert daemon.wait_for_job(job_id, within=60)["attempts"] == 1
 
 
 @pytest.mark.fault("E13")
@@ -135,7 +158,7 @@ def test_a_host_that_was_stopped_ends_its_job_and_writes_nothing(daemons, renews
     job_id = beat(daemon)
     daemon.wait_for_calls("beats")
     (call,) = daemon.calls("beats")
-    recorder = next(slot["pid"] for slot in daemon.status()["slots"] if slot["role"] == "recorder")
+    first = recorder(daemon)
     host = [psutil.Process(daemon.pid), *psutil.Process(daemon.pid).children(recursive=True)]
 
     for process in host:
@@ -143,7 +166,7 @@ def test_a_host_that_was_stopped_ends_its_job_and_writes_nothing(daemons, renews
     wait_until(lambda: rescued(daemon), why="the lease ends", deadline=60)
     ended_at = lease_ends_at(daemon)
     if renews:
-        psutil.Process(recorder).resume()
+        first.resume()
         wait_until(lambda: lease_ends_at(daemon) > ended_at, why="the recorder renews the lease")
     for process in host:
         process.resume()

@@ -62,6 +62,12 @@ def set_up_of(connection: Any) -> tuple[str, ...]:
     return getattr(connection, "set_up", ())
 
 
+def limit_locks(connection: Any, seconds: float) -> None:
+    """Limit the waits for locks outside of transactions; not on an application's own connection."""
+    if _is_own(connection):
+        connection.limit_locks(seconds)
+
+
 def _is_own(connection: Any) -> bool:
     return hasattr(connection, "set_up")
 

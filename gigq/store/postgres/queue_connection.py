@@ -37,6 +37,7 @@ class QueueConnection(Connection[Any]):
         was_used: True when code of the application has made a cursor since the last `restore`. It
             may have changed settings of the session.
         is_ended: True when the server has said that it ends the session.
+        lock_timeout: the seconds that the session waits for a lock, outside of transactions.
     """
 
     schema: str | None = None
@@ -44,6 +45,7 @@ class QueueConnection(Connection[Any]):
     set_up: tuple[str, ...] = ()
     was_used: bool = False
     is_ended: bool = False
+    lock_timeout: float = 30.0  # as in the statement `limit_session`
 
     _server: str = ""
 
@@ -68,9 +70,16 @@ class QueueConnection(Connection[Any]):
 
     def restore(self) -> None:
         """Give the session the settings again that it had before code of the application ran."""
-        self.was_used = False
+        self.was_used, self.lock_timeout = False, type(self).lock_timeout
         if not self.set_up:
             self._run("; ".join((statements(POSTGRES)["reset_session"], self._settings())))
+
+    def limit_locks(self, seconds: float) -> None:
+        """Have statements outside of transactions wait so long for a lock, if they do not yet."""
+        if seconds != self.lock_timeout:
+            milliseconds = max(1, round(seconds * 1000))
+            self._run(statements(POSTGRES)["limit_locks"].format(milliseconds=milliseconds))
+            self.lock_timeout = seconds
 
     def _settings(self) -> str:
         sql, schema = statements(POSTGRES), self.schema

@@ -195,7 +195,8 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
     """Run one statement in the transaction that the server makes of it: one round trip, not three.
 
     Inside a transaction, or where the driver begins one, it is a write transaction like others. So
-    it is where each transaction begins with settings.
+    it is where each transaction begins with settings. On an application's own connection the limit
+    of its session holds.
     """
     is_alone = connection.autocommit and not drivers.set_up_of(connection)
     if drivers.in_transaction(connection) or not is_alone:
@@ -203,6 +204,7 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
             yield session
         return
     with drivers.store_errors(connection, may_be_done=True):
+        drivers.limit_locks(connection, limits.lock_timeout)
         yield PostgresSession(connection, drivers.cursor_of(connection), "")
 
 

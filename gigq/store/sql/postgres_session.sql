@@ -11,6 +11,9 @@ FROM (
 ) AS wanted (name, value)
 WHERE current_setting(name) = '0';
 
+-- name: limit_locks
+SET lock_timeout = {milliseconds};
+
 -- After a job that has used the connection of its worker.
 -- name: reset_session
 RESET SESSION AUTHORIZATION;
