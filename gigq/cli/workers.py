@@ -75,7 +75,7 @@ def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
     return {
         **{key: row[key] for key in _KEYS},
         "name": info.get("name"),
-        "pools": info.get("pools", []),
+        "pools": [pool for pool in info.get("pools", ()) if _is_pool(pool)],
         "alive": alive,
         "state": state,
         "jobs": [{key: one[key] for key in _JOB_KEYS} for one in row["running"]],
@@ -85,9 +85,19 @@ def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
 def _info(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError:  # another program wrote it
+    except (ValueError, RecursionError):  # another program wrote it
         return {}
-    return found if isinstance(found, dict) else {}
+    is_known = isinstance(found, dict) and isinstance(found.get("pools", []), list)
+    return found if is_known else {}
+
+
+def _is_pool(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and {"name", "size", "queues"} <= found.keys()
+        and isinstance(found["queues"], list)
+        and all(isinstance(queue, str) for queue in found["queues"])
+    )
 
 
 def _state(row: Row, place: Place, now: str) -> tuple[bool, str]:
@@ -97,6 +107,8 @@ def _state(row: Row, place: Place, now: str) -> tuple[bool, str]:
         return False, "gone"
     if ends_at is None:
         return True, "no lease" if place.is_shared else "running"
+    if not clock.is_time(ends_at):  # another program wrote it
+        return True, f"lease ends at {ends_at}"
     left = (clock.parse(ends_at) - clock.parse(now)).total_seconds()
     if left > 0 and clock.was_set_back(row["seen_at"], now, row["lease"]):
         return False, "not seen since the server's clock was set back"

@@ -99,7 +99,8 @@ def test_a_lease_that_is_over_says_since_when(daemons):
     wait_until(lambda: listed(daemon), why="the recorder has stored the row")
     with closing(Program(daemon.address)) as program:
         program.execute(
-            "INSERT INTO gigq_processes VALUES (?, 'gigqd', 'far', 7, '0.1.0', ?, ?, 30, ?, '{}')",
+            "INSERT INTO gigq_processes "
+            "VALUES (?, 'gigqd', 'far', 7, '0.1.0', ?, ?, 30, ?, '{}', 1)",
             ("gigqd:1:word:boot:1:2:3", *["2026-01-01T00:00:00.000000+00:00"] * 3),
         )
 
@@ -108,6 +109,30 @@ def test_a_lease_that_is_over_says_since_when(daemons):
     # On a file every process is of this host, and its lock is free.
     on_file = daemon.address == str(daemon.database)
     assert states["far"].startswith("gone" if on_file else "lease over since 202")
+
+
+ODD = ["[" * 50_000, "5", '{"pools": 5}', '{"pools": [1, {"name": "a"}]}']
+ODD += ['{"pools": [{"name": "a", "size": 1, "queues": 5}]}']
+ODD += ['{"pools": [{"name": "a", "size": 1, "queues": [5]}]}']
+
+
+def test_odd_rows_of_another_program_hide_no_other_process(daemons):
+    daemon = daemons({"pools.default.size": 1})
+    wait_until(lambda: listed(daemon), why="the recorder has stored the row")
+    begin = "2026-01-01T00:00:00.000000+00:00"
+    insert = "INSERT INTO gigq_processes VALUES (?, 'gigqd', 'far', 7, '0.1.0', ?, ?, 30, ?, ?, 1)"
+    with closing(Program(daemon.address)) as program:
+        for number, info in enumerate(ODD):
+            program.execute(insert, (f"gigqd:{number}:word:boot:1:2:3", begin, begin, begin, info))
+        program.execute(insert, ("gigqd:9:word:boot:1:2:3", begin, begin, "no time", "{}"))
+
+    found = {one["run"]: one for one in listed(daemon)}
+    printed = workers_of(daemon)
+
+    assert len(found) == len(ODD) + 2
+    assert [one["pools"] for one in found.values() if one["host"] == "far"] == [[]] * (len(ODD) + 1)
+    assert f"(pid {daemon.pid})" in printed
+    assert f"(pid {daemon.pid})" in daemon.command("status", "--all").stdout
 
 
 def test_without_the_database_all_daemons_are_unknown(daemons):
