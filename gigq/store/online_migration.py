@@ -49,8 +49,9 @@ def run(db: Database, migrate: Callable[[Session], None]) -> None:
                     f"{_sessions(direct)}. Nothing was changed"
                 ) from error
         except MissingRight as error:
+            said = str(error.__cause__).partition("\n")[0]  # the statement comes after it
             raise MissingRight(
-                f"the role may not create or change the tables of the queue ({error.__cause__}); "
+                f"the role may not create or change the tables of the queue ({said}); "
                 "let a role with the rights of administrator.sql run gigq migrate, or the script "
                 "that gigq migrate --sql prints, and then submitter.sql or worker.sql for this "
                 "role. Nothing was changed"

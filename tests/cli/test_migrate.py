@@ -189,6 +189,7 @@ def test_a_role_that_may_not_create_tables_gets_the_way_out(shell, command):
 
     assert refused.returncode == 77
     assert "the role may not create or change the tables of the queue" in refused.stderr
+    assert "LINE 1" not in refused.stderr
     assert "gigq migrate --sql" in refused.stderr
     assert "submitter.sql or worker.sql for this role" in refused.stderr
     assert psql(shell.database, script).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,22 @@ def refused(connection: psycopg.Connection, statement: str) -> bool:
     except InsufficientPrivilege:
         return True
     return False
+
+
+@pytest.mark.parametrize("role", ["submitter", "worker"])
+def test_a_script_that_runs_before_the_migration_fails(schema: str, role: str) -> None:
+    with psycopg.connect(postgres.server(), autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    script = SQL / "grants" / f"{role}.sql"
+    values = {"role": name_of(role, schema), "schema": schema}
+
+    done = subprocess.run(
+        postgres.psql_command(postgres.server(), script, **values), capture_output=True, text=True
+    )
+
+    assert done.returncode == 3
+    assert done.stderr.count("ERROR:") == 1
+    assert f'"{schema}.jobs" does not exist' in done.stderr
 
 
 def test_the_submitter_submits_looks_and_cancels(submitter: JobQueue, worker: Worker) -> None:

@@ -6,6 +6,8 @@
 -- Only the owner of a table can change it. So the tables and functions of a queue that exist already
 -- go to the role.
 
+\set ON_ERROR_STOP on
+
 SELECT format('CREATE SCHEMA %I', :'schema')
 WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = :'schema')
 \gexec

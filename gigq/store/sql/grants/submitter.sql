@@ -6,6 +6,8 @@
 -- The role reads all jobs of the schema, with their parameters, results and output. It cannot delete
 -- a job, start one, or change its function, parameters or result. It can end a job that waits.
 
+\set ON_ERROR_STOP on
+
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT ON

@@ -5,6 +5,8 @@
 --
 -- The role reads, changes and deletes all jobs of the schema, and pauses queues. It cannot create or change tables.
 
+\set ON_ERROR_STOP on
+
 GRANT USAGE ON SCHEMA :"schema" TO :"role";
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON
