@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import exit_codes, job_ids, output
+from gigq.cli.formatting import local_time
+from gigq.model.served_queues import EVERY
 from gigq.terminal import printable
 
 if TYPE_CHECKING:
@@ -45,3 +47,12 @@ def not_one_job(args: argparse.Namespace, given: str, rows: Sequence[Mapping[str
     shape = {"id": given, "exists": False, "ambiguous": [row["id"] for row in rows]}
     answer(args, shape, f"{job_ids.ambiguous(given, rows)}.")
     return exit_codes.NEGATIVE
+
+
+def pause_lines(paused: Mapping[str, str]) -> list[str]:
+    """Return a line for each pause."""
+    return [
+        f"{f'queue {printable(name)}' if name != EVERY else 'every queue'} is paused, "
+        f"since {local_time(since)}"
+        for name, since in paused.items()
+    ]

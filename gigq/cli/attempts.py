@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from gigq.cli.open_queue import ReadQueue
 
 ABANDONED = "the process that ran it has ended, and the next start of gigqd or a worker settles it"
+ABANDONED_WITH_LEASE = (
+    "the process that ran it has ended, and another daemon or worker settles it once its lease is "
+    "over (gigq workers)"
+)
 
 
 def is_in_plain_worker(execution: Mapping[str, Any]) -> bool:
@@ -24,3 +28,8 @@ def is_abandoned(queue: ReadQueue, execution: Mapping[str, Any]) -> bool:
     """Return True when an attempt is recorded as running but its process has ended."""
     is_running: bool = execution["status"] == JobStatus.RUNNING.value
     return is_running and queue.place.is_gone(execution["run"])
+
+
+def why_abandoned(queue: ReadQueue) -> str:
+    """Return what an abandoned attempt of a queue waits for."""
+    return ABANDONED_WITH_LEASE if queue.place.is_shared else ABANDONED

@@ -33,7 +33,7 @@ def job(row: Mapping[str, Any]) -> dict[str, Any]:
 def job_with_executions(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answer of `gigq status --json`."""
     executions = [_execution(e) for e in row["executions"]]
-    more = {"executions": executions, "why_waiting": row["why_waiting"]}
+    more = {"executions": executions, "why_waiting": row["why_waiting"], "host": row["host"]}
     return {"exists": True} | job(row) | more
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gigq.cli.attempts import ABANDONED
 from gigq.cli.formatting import cut, fields, indented, local_time, number, seconds
 from gigq.model.strict_json import strict_json
 from gigq.model.units import format_duration, format_size
@@ -53,7 +52,7 @@ def _is_worth_showing(one: Mapping[str, Any]) -> bool:
 
 def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
     yield "Job", f"{cut(found['name'])} ({cut(found['id'])})"
-    yield "Status", found["status"] + (f"; {ABANDONED}" if found.get("abandoned") else "")
+    yield "Status", "; ".join(filter(None, (found["status"], found["why_abandoned"])))
     if found["why_waiting"]:
         yield "Waiting", found["why_waiting"]
     for what in ("created", "updated", "started", "completed"):
@@ -74,7 +73,7 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         named = found["dependencies"]
         yield "Depends on", named if isinstance(named, str) else ", ".join(named)
     if found["worker_id"]:
-        yield "Worker", found["worker_id"]
+        yield "Worker", found["worker_id"] + (f" on {found['host']}" if found["host"] else "")
     yield from _ending_fields(found)
 
 

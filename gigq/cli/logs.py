@@ -12,11 +12,12 @@ from gigq.cli import arguments, attempts, exit_codes, job_ids, live_output, stor
 from gigq.cli.answers import not_found
 from gigq.cli.attempts import is_abandoned, is_in_plain_worker
 from gigq.cli.errors import HiddenOutputError
-from gigq.cli.formatting import local_time, seconds
+from gigq.cli.formatting import seconds
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.output import print_json
 from gigq.cli.stored_output import StoredOutput
+from gigq.cli.why_waiting import why_waiting
 from gigq.model.job_status import FINISHED, JobStatus
 from gigq.terminal import printable
 
@@ -148,7 +149,7 @@ def _no_attempt(found: Row, attempt: int | None) -> str:
 def _why_nothing(queue: ReadQueue, one: Row) -> str:
     which = f"attempt {one['attempt']}"
     if is_abandoned(queue, one):
-        return f"nothing is kept of {which} yet: {attempts.ABANDONED}"
+        return f"nothing is kept of {which} yet: {attempts.why_abandoned(queue)}"
     if is_in_plain_worker(one):
         return f"nothing is kept of {which}: it ran in {_PLAIN}"
     return (
@@ -270,10 +271,8 @@ class Follower:
     def _wait(self, found: Row) -> None:
         if not self._waited:
             self._waited = True
-            since = local_time(found["retry_after"]) if found["retry_after"] else ""
-            print_notice(
-                f"job {found['id']} is {found['status']}" + (f", not before {since}" * bool(since))
-            )
+            why = why_waiting(self._queue, found)
+            print_notice(f"job {found['id']} is {found['status']}" + (f": {why}" if why else ""))
         time.sleep(_READ_INTERVAL)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gigq.cli import exit_codes, output, table
-from gigq.cli.answers import answer
+from gigq.cli.answers import answer, pause_lines
 from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser, add_queues
@@ -13,7 +13,6 @@ from gigq.model.job_status import JobStatus
 from gigq.model.served_queues import EVERY
 from gigq.store.verbs import listing
 from gigq.store.verbs.pauses import pause_of
-from gigq.terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,8 +44,9 @@ def _stats(queue: JobQueue, args: Namespace) -> int:
     counts, paused = queue.stats(args.queues), _pauses(queue, args.queues)
     paint = table.painted_status if output.takes_colour() else None
     shown = table.table(("Status", "Count"), [*counts.items()], paint=paint)
-    notes = "" if args.json else _delayed(queue, args.queues) + _text_of(paused)
-    answer(args, {**counts, **({"paused": paused} if paused else {})}, f"{shown}{notes}")
+    delayed = "" if args.json else _delayed(queue, args.queues)
+    sentence = "\n".join([shown + delayed, *pause_lines(paused)])
+    answer(args, {**counts, **({"paused": paused} if paused else {})}, sentence)
     return exit_codes.OK
 
 
@@ -58,7 +58,7 @@ def _stats_by_queue(queue: JobQueue, args: Namespace) -> int:
         for name, counts in by_queue.items()
         for held in (pause_of(paused, name),)
     }
-    answer(args, shape, f"{shown}{_text_of(paused)}")
+    answer(args, shape, "\n".join([shown, *pause_lines(paused)]))
     return exit_codes.OK
 
 
@@ -67,15 +67,6 @@ def _pauses(queue: JobQueue, queues: Sequence[str] | None = None) -> dict[str, s
     found = queue.paused()
     named = found if queues is None else {EVERY, *queues}
     return {name: since for name, since in found.items() if name in named}
-
-
-def _text_of(paused: Mapping[str, str]) -> str:
-    """Return a line for each pause; empty without any."""
-    return "".join(
-        f"\n{f'queue {printable(name)}' if name != EVERY else 'every queue'} is paused, "
-        f"since {local_time(since)}"
-        for name, since in paused.items()
-    )
 
 
 def _delayed(queue: JobQueue, queues: Sequence[str] | None) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gigq.cli import exit_codes, job_ids, job_json, job_view, output
+from gigq.cli import exit_codes, job_ids, job_json, job_view, output, stored_output
 from gigq.cli.answers import not_found
-from gigq.cli.attempts import is_abandoned
+from gigq.cli.attempts import is_abandoned, why_abandoned
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
 from gigq.cli.why_waiting import why_waiting
@@ -36,7 +36,10 @@ def status(args: Namespace) -> int:
         if not found["exists"]:
             return not_found(args, args.job_id)
         found["why_waiting"] = why_waiting(queue, found)
-        found["abandoned"] = any(is_abandoned(queue, one) for one in found["executions"][-1:])
+        last = found["executions"][-1:]
+        is_lost = any(is_abandoned(queue, one) for one in last)
+        found["why_abandoned"] = why_abandoned(queue) if is_lost else None
+        found["host"] = stored_output.known_host_of(queue, last[0]) if last else None
     if args.json:
         output.print_json(job_json.job_with_executions(found))
     else:

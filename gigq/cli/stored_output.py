@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gigq.cli.formatting import local_time
 from gigq.errors import StoreError
 from gigq.model import clock
+from gigq.model.job_status import JobStatus
 from gigq.store.verbs import live_output
 
 if TYPE_CHECKING:
@@ -149,6 +150,13 @@ def so_far(queue: ReadQueue, execution: Mapping[str, Any]) -> str | None:
 
 
 def host_of(queue: ReadQueue, execution: Mapping[str, Any]) -> str:
-    """Return the name of the host that runs an attempt."""
+    """Return the name of the host that runs an attempt, or words for an unknown one."""
+    return known_host_of(queue, execution) or _UNKNOWN
+
+
+def known_host_of(queue: ReadQueue, execution: Mapping[str, Any]) -> str | None:
+    """Return the name of the host that runs an attempt; None without one, and on a file."""
+    if not queue.place.is_shared or execution["status"] != JobStatus.RUNNING.value:
+        return None
     found = queue.state_of_output(execution["id"])
-    return str(found["host"] or _UNKNOWN) if found else _UNKNOWN
+    return found["host"] if found else None

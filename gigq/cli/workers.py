@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gigq.cli import exit_codes, output
+from gigq.cli.answers import pause_lines
 from gigq.cli.formatting import local_time
 from gigq.cli.open_queue import queue_for_reading
 from gigq.cli.options import Commands, Namespace, add_json, add_parser
@@ -38,29 +39,31 @@ def add_command(commands: Commands) -> None:
 
 def workers(args: Namespace) -> int:
     """Show the processes that run jobs."""
-    found = found_at(args.db)
+    found, paused = found_at(args.db)
     if args.json:
         for one in found:
             output.print_json(one)
     else:
-        print(text(found) or "No process runs jobs.")
+        print(text(found, paused, "No process runs jobs."))
     return exit_codes.OK
 
 
-def found_at(database: str) -> list[dict[str, Any]]:
-    """Return the processes that run jobs of a database, as JSON shows them.
+def found_at(database: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the processes that run jobs of a database, as JSON shows them, and its pauses.
 
     Raises:
         StoreError: there is no such database, or no queue in it.
     """
     with queue_for_reading(Namespace(db=database)) as queue:
         now = queue._database.now()
-        return [shape(row, queue.place, now) for row in processes.listed(queue._database)]
+        rows = processes.listed(queue._database)
+        return [shape(row, queue.place, now) for row in rows], queue.paused()
 
 
-def text(found: Iterable[Row]) -> str:
-    """Return processes as text; empty without any."""
-    return "\n".join(line for one in found for line in _lines(one))
+def text(found: Iterable[Row], paused: Mapping[str, str], without: str) -> str:
+    """Return processes as text, or what it says `without` any, and then the pauses."""
+    lines = [line for one in found for line in _lines(one)] or [without]
+    return "\n".join([*lines, *pause_lines(paused)])
 
 
 def shape(row: Row, place: Place, now: str) -> dict[str, Any]:
@@ -102,9 +105,14 @@ def _is_pool(found: Any) -> bool:
 
 def _state(row: Row, place: Place, now: str) -> tuple[bool, str]:
     """Return False for a process that may run no jobs any more, and its state in words."""
+    is_alive, lease = _lease(row, place, now)
+    if not place.is_gone(row["run"]):
+        return is_alive, lease
+    return False, "gone" if row["lease_ends_at"] is None else f"gone, {lease}"
+
+
+def _lease(row: Row, place: Place, now: str) -> tuple[bool, str]:
     ends_at = row["lease_ends_at"]
-    if place.is_gone(row["run"]):
-        return False, "gone"
     if ends_at is None:
         return True, "no lease" if place.is_shared else "running"
     if not clock.is_time(ends_at):  # another program wrote it

@@ -24,7 +24,7 @@ def status(options: Namespace) -> int:
     from gigq.errors import StoreError
 
     try:
-        found = workers.found_at(identify(options.config, os.environ).queue.database)
+        found, paused = workers.found_at(identify(options.config, os.environ).queue.database)
     except StoreError as error:
         refused = Result(exit_codes.DATABASE_UNAVAILABLE, str(error))
         return refused.write(as_json=options.json)
@@ -32,7 +32,7 @@ def status(options: Namespace) -> int:
     runs = any(one["alive"] for one in daemons)
     code = exit_codes.STATUS_RUNNING if runs else exit_codes.STATUS_STOPPED
     if options.json:
-        print_json({"ok": runs, "code": code, "daemons": daemons})
+        print_json({"ok": runs, "code": code, "daemons": daemons, "paused": paused})
     else:
-        print_answer(workers.text(daemons) or "no daemon serves this queue")
+        print_answer(workers.text(daemons, paused, "no daemon serves this queue"))
     return code

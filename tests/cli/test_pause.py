@@ -56,6 +56,7 @@ def test_a_pause_of_everything_ends_without_a_name_only(shell):
     assert shell.out("pause").startswith("Every queue is paused already: no worker")
     assert shell.json("status", job_id)["why_waiting"].startswith("every queue is paused, since 20")
     assert "\nevery queue is paused, since 20" in shell.out("stats", "--queue", "mail")
+    assert "\nevery queue is paused, since 20" in shell.out("workers")
     assert list(shell.json("stats", "--queue", "mail")["paused"]) == ["*"]
     assert "paused_at" in shell.json("stats", "--by", "queue")["mail"]
     assert "every queue is paused" in shell.run("doctor").stdout

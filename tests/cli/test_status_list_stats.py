@@ -206,7 +206,7 @@ def test_the_json_of_a_job_has_the_documented_keys_in_their_order(shell):
     shown, listed = shell.json("status", job_id), shell.json("list")
 
     assert tuple(listed) == job_json.JOB_KEYS
-    assert tuple(shown) == ("exists", *job_json.JOB_KEYS, "executions", "why_waiting")
+    assert tuple(shown) == ("exists", *job_json.JOB_KEYS, "executions", "why_waiting", "host")
     assert tuple(shown["executions"][0]) == job_json.EXECUTION_KEYS
     assert shown["result"] == "cat.jpg: 100 pixels wide"
 

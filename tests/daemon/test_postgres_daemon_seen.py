@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from support import jobs
 from support.waiting import wait_until
 
-from gigq.cli.attempts import ABANDONED
+from gigq.cli.attempts import ABANDONED_WITH_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,14 @@ def test_a_job_of_a_daemon_that_was_killed_is_called_abandoned(
     daemon = daemons()
     job_id = daemon.submit(jobs.wait_for_file, "a", {"path": "/missing"})
     daemon.wait_for_job(job_id, "running")
-    assert ABANDONED not in said(daemon, "status", job_id)
+    shown = said(daemon, "status", job_id)
+    assert ABANDONED_WITH_LEASE not in shown
+    (worker,) = (line for line in shown.splitlines() if line.startswith("Worker: "))
+    assert worker.endswith(f" on {socket.gethostname()}")
+    assert json.loads(said(daemon, "status", job_id, "--json"))["host"] == socket.gethostname()
     daemon.kill()
 
-    wait_until(lambda: ABANDONED in said(daemon, "status", job_id), 30)
+    wait_until(lambda: ABANDONED_WITH_LEASE in said(daemon, "status", job_id), 30)
     assert finding(daemon, "lost") == "1 running jobs have no process any more"
+    (process,) = json.loads(f"[{said(daemon, 'workers', '--json')}]")
+    assert process["state"].startswith("gone, lease ends in ")

@@ -158,15 +158,23 @@ def _why_it_waits(inspected: Inspected) -> str:
     return "see in gigqd status whether a pool serves that queue, is paused, or has too few workers"
 
 
-def lost(inspected: Inspected) -> Iterator[Finding]:
-    """Report running jobs whose worker process is gone."""
+def lost(
+    inspected: Inspected,
+    remedy: str = "look again: the daemon or worker that runs here settles them within seconds",
+) -> Iterator[Finding]:
+    """Report running jobs whose worker process is gone.
+
+    Args:
+        inspected: the queue.
+        remedy: what to do while other processes run jobs.
+    """
     if not inspected.gone:
         return
     yield Finding(
         "lost",
         "note" if inspected.is_served else "warning",
         f"{inspected.gone} running jobs have no process any more",
-        "look again: the daemon or worker that runs here settles them within seconds"
+        remedy
         if inspected.is_served
         else "start gigqd or a worker: it settles them before it claims a job",
     )

@@ -263,11 +263,20 @@ def serving(inspected: ServerInspection) -> Iterator[Finding]:
         )
 
 
+def lost(inspected: ServerInspection) -> Iterator[Finding]:
+    """Report running jobs whose worker process is gone."""
+    yield from queue_checks.lost(
+        inspected,
+        "look again when the lease of that process is over (gigq workers): the daemons and workers "
+        "of every host settle them then",
+    )
+
+
 CHECKS: tuple[Callable[[ServerInspection], Iterator[Finding]], ...] = (
     *(version, tables, rights, text, durability, connection_limit, pooler, clocks),
     *(vacuum_checks.dead_rows, vacuum_checks.transactions, vacuum_checks.bloat),
     *(queue_checks.jobs, queue_checks.paused, queue_checks.functions, serving),
-    *(queue_checks.waiting, queue_checks.lost),
+    *(queue_checks.waiting, lost),
 )
 _RIGHTS = ("select", "insert", "update", "delete")
 _NOT_NEEDED = "leave out pooler and direct (in a configuration pooler and direct_address)"
