@@ -41,6 +41,7 @@ KEYS_OF_QUEUE = (
     "lease",
     "lock_timeout",
     "durability",
+    "unknown_function_wait",
     "max_result_size",
 )
 """Every key of the table `[queue]`."""
