@@ -234,7 +234,10 @@ def test_a_second_name_is_a_warning(shell, file):
 
 def test_a_newer_schema_is_a_problem(shell, file):
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("INSERT INTO gigq_schema VALUES (99, '2026-01-01')")
+        connection.execute(
+            "INSERT INTO gigq_schema (version, applied_at, usable_from)"
+            " VALUES (99, '2026-01-01', 99)"
+        )
     code, found, _ = examined(shell)
 
     assert (code, found["schema"]["severity"]) == (1, "problem")

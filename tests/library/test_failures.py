@@ -89,7 +89,7 @@ def test_the_last_attempt_says_why_too(queue, worker, reported):
 
 
 def test_an_overrun_says_where_it_was_interrupted(queue, worker, reported):
-    queue.submit(Job("sleeper", sleep_too_long, max_attempts=1, timeout=0.05))
+    queue.submit(Job("sleeper", sleep_too_long, max_attempts=1, timeout=0.5))
     worker.process_one()
     (event,) = fields_of(reported, "job.timeout")
 

@@ -190,7 +190,7 @@ class Daemon:
         """Its runtime files, also after its configuration has changed."""
         return RuntimeFiles(
             DaemonConfig(
-                name=self._settings.get("daemon.name", DaemonConfig().name),
+                name=self._settings.get("daemon.name") or DaemonConfig().name,
                 runtime_dir=self.home / "run",
                 working_directory=self.home,
             )
@@ -355,7 +355,9 @@ class Daemon:
         if '"daemon_starting"' in log and '"daemon_ready"' not in log:
             return False  # without a request, which costs both sides more than a look at the log
         with suppress(NotRunning, NotAnswering):
-            return bool(self.client.ask("status", within=1.0)["state"] == "running")
+            answer = self.client.ask("status", within=1.0)
+            is_filled = all(slot["state"] != "empty" for slot in answer["slots"])
+            return bool(answer["state"] == "running") and is_filled
         return False
 
     @property

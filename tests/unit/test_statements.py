@@ -41,6 +41,8 @@ def test_every_read_only_query_is_used(file: str, users: list[str]) -> None:
 def test_every_statement_is_used_and_every_use_is_there() -> None:
     source = "\n".join(path.read_text() for path in modules("gigq/store", "gigqd"))
     used = set(re.findall(r"\.(?:one|all|run|many)\(\s*\"(\w+)\"", source))
+    for name in re.findall(r"\.one\(f\"(\w+)\{form\}\"", source):
+        used |= {name, f"{name}_of_known"}
     for names in re.findall(r"for statement in \(([^)]*)\)", source):
         used |= set(re.findall(r"\"(\w+)\"", names))
     # Those that run beside sessions, and the scripts and locks whose names have a prefix.
