@@ -78,7 +78,7 @@ def test_the_servers_clock_was_set_back_after_the_last_renewal_of_a_dead_process
     execution = run_elsewhere(db, address)
     set_back_clock(address)
 
-    (shown,) = found_at(address)
+    (shown,), _paused = found_at(address)
     assert (shown["alive"], shown["state"][:9]) == (False, "not seen ")
     assert not has_ended(db, boot_clock, EndedLeases(), LENGTH - 1)
     assert has_ended(db, boot_clock, EndedLeases(), LENGTH)
