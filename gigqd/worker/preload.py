@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from gigqd.config import Config
 
 
+# What the children of a daemon on PostgreSQL import within their functions.
+_LOADED_BY_NAME = (
+    "gigq.store.lease_renewal",
+    "gigq.store.online_migration",
+    "gigqd.recorder.requested_output",
+    "gigqd.recorder.server_storage",
+    "gigqd.worker.claim_lease",
+)
+
+
 def preload(config: Config) -> None:
     """Read the store's modules, its statements and the mounted file systems; open no database.
 
@@ -40,9 +50,7 @@ def _load_modules_of_postgres() -> None:
     from gigq.store.postgres.connections import driver
 
     driver()
-    import_module("gigq.store.online_migration")
-    import_module("gigq.store.lease_renewal")
-    import_module("gigqd.recorder.server_storage")
-    import_module("gigqd.worker.claim_lease")
+    for name in _LOADED_BY_NAME:
+        import_module(name)
     for module in pkgutil.iter_modules(postgres.__path__, f"{postgres.__name__}."):
         import_module(module.name)
