@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_ONLY_DOCS = "\npytestmark = pytest.mark.docs\n"
+_ABOUT_DOCUMENTS = re.compile(r"^pytestmark = \[?pytest\.mark\.docs\b", re.MULTILINE)
 
 # `make soak` asks for the other profile, with many more examples.
 settings.register_profile("quick", max_examples=20, deadline=None)
@@ -50,10 +51,12 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no module whose tests are all left out: those of documents read every source."""
-    if "not docs" not in config.option.markexpr or collection_path.suffix != ".py":
+    """Import no module whose tests are all left out: those of documents, or all the others."""
+    expression = config.option.markexpr
+    if collection_path.suffix != ".py" or not (expression == "docs" or "not docs" in expression):
         return None
-    return True if _ONLY_DOCS in collection_path.read_text(encoding="utf-8") else None
+    is_about_documents = _ABOUT_DOCUMENTS.search(collection_path.read_text(encoding="utf-8"))
+    return True if bool(is_about_documents) != (expression == "docs") else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
