@@ -116,12 +116,13 @@ def test_a_job_whose_code_was_deleted_fails_and_those_behind_it_run(
     daemons, tmp_path, monkeypatch, gone
 ):
     """coleifer/huey#815: a stored task without its code was tried for ever."""
+    settings = {**ONE, "queue.unknown_function_wait": "1s"}
     monkeypatch.syspath_prepend(str(tmp_path))
     name = f"shop_without_{gone}"
     code = tmp_path / f"{name}.py"
     code.write_text("def work(): pass\n")
     work = import_module(name).work
-    daemon = daemons({**ONE, "code.python_path": [str(TESTS), str(tmp_path)]}, start=False)
+    daemon = daemons({**settings, "code.python_path": [str(TESTS), str(tmp_path)]}, start=False)
     orphan = daemon.queue.submit(Job("orphan", work, max_attempts=2))
     behind = daemon.queue.submit(Job("behind", reports.bags_left))
 

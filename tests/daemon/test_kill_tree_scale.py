@@ -269,7 +269,7 @@ def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, f
 def test_processes_that_fork_a_child_and_end_are_caught(daemons, setsid):
     daemon = daemons(KILLED_AT_ONCE)
     settings = {"chains": 2, "setsid": setsid}
-    job_id = daemon.submit(forking.hop, "hops", settings, timeout=1.5, max_attempts=1)
+    job_id = daemon.submit(forking.hop, "hops", settings, timeout=3, max_attempts=1)
     wait_until(lambda: jobs.entries(daemon.ledger, "child"))
 
     daemon.wait_for_job(job_id, "timeout", within=30)
