@@ -72,7 +72,7 @@ def open_output(pid: int, worker_id: str | None) -> OutputFile | None:
     Raises:
         PermissionError: this process may not look at the daemon's descriptors.
     """
-    name = "gigqd-output:" + (worker_id or "").rpartition("@")[0]
+    name = "gigqd-output:" + (worker_id or "").partition("@")[0]
     folder, wanted = f"/proc/{pid}/fd", f"/memfd:{name[:_LONGEST_FILE_NAME]} (deleted)"
     try:
         with os.scandir(folder) as entries:

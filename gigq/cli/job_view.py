@@ -73,8 +73,13 @@ def _job_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
         named = found["dependencies"]
         yield "Depends on", named if isinstance(named, str) else ", ".join(named)
     if found["worker_id"]:
-        yield "Worker", found["worker_id"] + (f" on {found['host']}" if found["host"] else "")
+        yield "Worker", _on_host(found["worker_id"], found["host"])
     yield from _ending_fields(found)
+
+
+def _on_host(worker: str, host: str | None) -> str:
+    """Return a worker's name with its host, which the names of a daemon's workers contain."""
+    return f"{worker} on {host}" if host and f"@{host}:" not in worker else worker
 
 
 def _ending_fields(found: Mapping[str, Any]) -> Iterable[tuple[str, object]]:

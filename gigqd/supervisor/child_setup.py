@@ -82,7 +82,7 @@ class ChildSetup:
                 context = spawn.ChildContext(
                     slot=slot.name,
                     pool=slot.pool,
-                    worker_id=f"{name}@{os.getpid()}",
+                    worker_id=f"{name}@{_supervisor(config)}",
                     tag=Tag(self._home, self._run, slot.name, self._count),
                     config=config,
                     cell=cell,
@@ -130,6 +130,16 @@ def missing_descriptors(children: int) -> int:
         return 0
     used = len(syscalls.open_descriptors())
     return max(0, used + children * _PER_CHILD + _SPARE - limit)
+
+
+def _supervisor(config: Config) -> str:
+    """Return what tells this supervisor from the others on its database.
+
+    On PostgreSQL they are on several hosts, and the name of a worker shows which host ran a job.
+    """
+    if config.database_file:
+        return str(os.getpid())
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 def _require_descriptors() -> None:

@@ -62,6 +62,15 @@ def test_the_status_of_a_job_names_the_pools_of_the_daemon(daemons: Callable[...
     wait_until(lambda: "daemon 'default' is paused" in said(daemon, "status", job_id), 30)
 
 
+def test_an_attempt_that_has_ended_shows_its_host(daemons: Callable[..., Daemon]) -> None:
+    daemon = daemons({"pools.default.size": 1})
+
+    (execution,) = daemon.wait_for_job(daemon.submit(jobs.ok, "a"), "completed")["executions"]
+
+    assert execution["worker_id"].startswith("default/0.")
+    assert execution["worker_id"].endswith(f"@{socket.gethostname()}:{daemon.pid}")
+
+
 def test_a_job_of_a_daemon_that_was_killed_is_called_abandoned(
     daemons: Callable[..., Daemon],
 ) -> None:
@@ -71,7 +80,7 @@ def test_a_job_of_a_daemon_that_was_killed_is_called_abandoned(
     shown = said(daemon, "status", job_id)
     assert ABANDONED_WITH_LEASE not in shown
     (worker,) = (line for line in shown.splitlines() if line.startswith("Worker: "))
-    assert worker.endswith(f" on {socket.gethostname()}")
+    assert worker.endswith(f"@{socket.gethostname()}:{daemon.pid}")
     assert json.loads(said(daemon, "status", job_id, "--json"))["host"] == socket.gethostname()
     daemon.kill()
 
