@@ -21,6 +21,7 @@ jobs go on. The pause is stored: a restart does not end it. Without a name every
 queue is paused."""
 _RESUME = """\
 Without a name every pause ends. A pause of every queue ends only so."""
+_NO_JOB = " It has no job yet; gigq stats --by queue lists the queues that have one."
 
 
 def add_command(commands: Commands) -> None:
@@ -39,9 +40,10 @@ def pause(args: Namespace) -> int:
     """Pause queues."""
     with existing_queue(args) as queue:
         done, paused = _changed(queue.pause, args.queues), queue.paused()
+        empty = {name for name in args.queues if not queue.list_jobs(limit=1, queue=name)}
     sentences = [
         f"{_named(name)} is paused{'' if name in done else ' already'}: no worker starts its jobs "
-        "until gigq resume; running jobs go on."
+        f"until gigq resume; running jobs go on.{_NO_JOB if name in empty else ''}"
         for name in args.queues or [EVERY]
     ]
     answer(args, {"paused": paused}, "\n".join(sentences))

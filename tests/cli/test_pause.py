@@ -27,6 +27,17 @@ def test_a_worker_starts_no_job_of_a_paused_queue(shell):
     assert shell.json("status", mail)["status"] != "pending"
 
 
+def test_a_queue_without_jobs_is_paused_and_its_name_is_in_doubt(shell):
+    submitted(shell)
+
+    assert shell.out("pause", "mial", "mail").splitlines() == [
+        "Queue mial is paused: no worker starts its jobs until gigq resume; running jobs go on. "
+        "It has no job yet; gigq stats --by queue lists the queues that have one.",
+        "Queue mail is paused: no worker starts its jobs until gigq resume; running jobs go on.",
+    ]
+    assert set(shell.json("resume", "mial")["paused"]) == {"mail"}
+
+
 def test_the_other_commands_say_that_a_queue_is_paused(shell):
     mail, etl = submitted(shell), submitted(shell, "etl")
     paused = shell.json("pause", "mail")["paused"]
