@@ -27,8 +27,8 @@ _RIGHT, _FULL = "42501", "53300"
 _REMEDIES = {
     READ_ONLY: "the server or the database is read-only; connect to the primary, or reset "
     "default_transaction_read_only",
-    _RIGHT: "the role lacks a right; an administrator runs submitter.sql or worker.sql for it "
-    "(gigq doctor shows where they are)",
+    _RIGHT: "the role lacks a right; an administrator runs worker.sql for it, or submitter.sql if "
+    "it only submits jobs and looks at them (gigq doctor shows where they are)",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
     _FULL: "raise max_connections, or use fewer workers",
