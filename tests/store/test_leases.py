@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from support.leases import BootClock, boot_clock, end_on_server
 from support.ledger import stored, taken
+from support.raw_sql import Program
 from support.side_by_side import before
 
 from gigq.execution import plain_worker_rescue
@@ -117,6 +119,20 @@ def test_a_process_that_cannot_renew_a_lease_never_counts_as_dead(
     boot_clock.now += 10 * LENGTH
 
     assert not ended.of(db, [RUN])
+
+
+@pytest.mark.parametrize("length", ["'NaN'", "'Infinity'", "0", "-5"])
+def test_a_length_that_no_lease_can_have_counts_as_the_usual_one(
+    db: Database, address: str, ended: EndedLeases, boot_clock: BootClock, length: str
+) -> None:
+    processes.renew(db, PROCESS)
+    with closing(Program(address)) as program:
+        program.execute(f"UPDATE gigq_processes SET lease = {length}")
+    end_on_server(address)
+
+    assert not ended.of(db, [RUN])
+    boot_clock.now += 30
+    assert ended.of(db, [RUN]) == {RUN}
 
 
 def test_nothing_is_settled_of_a_process_that_has_renewed_its_lease_meanwhile(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from gigq.model import clock
@@ -10,6 +11,7 @@ from gigq.store.postgres.address import DEFAULT_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeGuard
 
     from gigq.store.database import Database
     from gigq.store.session import Row
@@ -78,7 +80,12 @@ class EndedLeases:
         if known is not None and known.ends_at == ends_at:
             return known
         length = row["lease"] if row else known and known.length
-        return _Seen(ends_at, float(length or self._usual), now)
+        return _Seen(ends_at, length if _is_length(length) else self._usual, now)
+
+
+def _is_length(lease: object) -> TypeGuard[float]:
+    """Return whether a lease may have this length, in seconds; other programs can write any."""
+    return isinstance(lease, float) and 0 < lease < math.inf
 
 
 def _is_over(seen: _Seen, row: Row | None, now: str) -> bool:
