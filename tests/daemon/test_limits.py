@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support import jobs
+from support.configs import write_config
 from support.files import open_files
 from support.waiting import wait_until
 
+from gigqd.config import load
 from gigqd.ipc.scoreboard import Report, Scoreboard
 from gigqd.supervisor.child_setup import ChildSetup
 from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.daemon
 
@@ -76,7 +79,7 @@ def test_a_child_that_there_is_no_cell_for_takes_nothing_else() -> None:
 @pytest.mark.fault("F8")
 @pytest.mark.parametrize("missing", ["memfd_create", "fork"])
 def test_a_child_that_the_kernel_refuses_takes_nothing(
-    monkeypatch: pytest.MonkeyPatch, missing: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str
 ) -> None:
     def refuse(*_given: object) -> int:
         raise OSError(11, "Resource temporarily unavailable")
@@ -84,12 +87,13 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
     board = Scoreboard(1)
     forking = ChildSetup(("home", "gigqd:1"), board, selectors.DefaultSelector())
     slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
+    config = load(write_config(tmp_path), {})
     nothing: Any = None
     before = open_files()
 
     monkeypatch.setattr(os, missing, refuse)
     with pytest.raises(OSError, match="temporarily"):
-        forking.fork(slot, nothing, nothing)
+        forking.fork(slot, config, nothing)
 
     assert open_files() == before
     assert board.take().read() == Report()

@@ -64,7 +64,7 @@ def test_a_job_that_passes_its_limit_with_an_alarm_of_its_own_is_marked(
     queue, worker, seen, outcome, status
 ):
     function = jobs_to_interrupt.outlast_with_an_alarm_of_its_own
-    job_id = queue.submit(Job("alarm", function, {"outcome": outcome}, timeout=0.1, max_attempts=1))
+    job_id = queue.submit(Job("alarm", function, {"outcome": outcome}, timeout=1, max_attempts=1))
     worker.process_one()
 
     execution = last_execution(queue, job_id)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from gigq.store.database import Database
 
+# Two transactions that add rows at the same time may wait for each other's new page: `extend`.
 _WAITS = (
-    "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event_type = 'Lock'"
+    "SELECT count(*) FROM pg_stat_activity "
+    "WHERE application_name = %s AND wait_event_type = 'Lock' AND wait_event <> 'extend'"
 )
 
 
