@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from support import checks, fork_server, leases, postgres, temporary_folders
-from support.order import long_first
+from support.order import long_first, own_order
 
 from gigq import events
 from gigq.model import signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _ABOUT_DOCUMENTS = re.compile(r"^pytestmark = \[?pytest\.mark\.docs\b", re.MULTILINE)
 
@@ -32,10 +32,12 @@ for slow in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"):
     os.environ.pop(slow, None)
 
 
-def pytest_configure() -> None:
-    """Name the folders of this run."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folders of this run, and spread the reading of the tests over its processes."""
     temporary_folders.prepare()
     postgres.prepare()
+    if config.args == ["tests"]:
+        config.args = own_order(sorted(map(str, Path("tests").glob("[a-z]*/"))))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -65,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The longest tests are the first of each process of the run: one that starts late would be
     the only one at the end.
     """
-    items.sort(key=lambda item: item.get_closest_marker("daemon") is None)
+    items.sort(key=lambda item: (item.get_closest_marker("daemon") is None, item.location[0]))
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     items[:] = long_first(items, lambda item: bool(item.get_closest_marker("long")), processes)
 

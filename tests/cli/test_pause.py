@@ -30,11 +30,14 @@ def test_a_worker_starts_no_job_of_a_paused_queue(shell):
 def test_a_queue_without_jobs_is_paused_and_its_name_is_in_doubt(shell):
     submitted(shell)
 
-    assert shell.out("pause", "mial", "mail").splitlines() == [
-        "Queue mial is paused: no worker starts its jobs until gigq resume; running jobs go on. "
-        "It has no job yet; gigq stats --by queue lists the queues that have one.",
-        "Queue mail is paused: no worker starts its jobs until gigq resume; running jobs go on.",
-    ]
+    mistyped, right = shell.out("pause", "mial", "mail").splitlines()
+
+    assert mistyped.startswith("Queue mial is paused: ")
+    assert mistyped.endswith(
+        " It has no job yet; gigq stats --by queue lists the queues that have one."
+    )
+    assert right.startswith("Queue mail is paused: ")
+    assert right.endswith("; running jobs go on.")
     assert set(shell.json("resume", "mial")["paused"]) == {"mail"}
 
 

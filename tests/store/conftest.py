@@ -33,9 +33,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def address(backend: str, tmp_path: Path) -> Iterator[str]:
-    """The address of the store of one test."""
-    with stores.address_of(backend, tmp_path) as found:
+def address(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the store of one test; on a server with its schema if the test has a `db`."""
+    is_begun = backend == "postgres" and "db" in request.fixturenames
+    make = stores.begun if is_begun else stores.address_of
+    with make(backend, tmp_path) as found:
         yield found
 
 

@@ -57,7 +57,7 @@ class Histories(RuleBasedStateMachine):
         self.now = 0.0
         set_clock(self.stack.enter_context(pytest.MonkeyPatch.context()), self.time)
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.db = stores.begun_at(self.stack.enter_context(stores.address_of(self.kind, folder)))
+        self.db = stores.database_at(self.stack.enter_context(stores.begun(self.kind, folder)))
         self.due: dict[str, Due] = {}
         self.held: dict[str, tuple[Due, str]] = {}
         self.expected: dict[str, list[Due]] = {}

@@ -38,7 +38,6 @@ from gigq.model.execution_result import ExecutionResult, RetryAdvice
 from gigq.model.job_status import TRANSITIONS, JobStatus
 from gigq.model.retry_decision import MAX_RELEASED_ATTEMPTS
 from gigq.model.retry_policy import RetryPolicy
-from gigq.store import migrate
 from gigq.store.backend import backend_of
 from gigq.store.dialect import SQLITE
 from gigq.store.verbs import jobs, listing, requeue, settle_and_claim
@@ -87,7 +86,7 @@ class Ledger(RuleBasedStateMachine):
     def start(self) -> None:
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.path = self.stack.enter_context(stores.address_of(self.kind, folder))
+        self.path = self.stack.enter_context(stores.begun(self.kind, folder))
         self.db = stores.database_at(self.path)
         self.model = Model()
         self.numbers = itertools.count()
@@ -97,7 +96,6 @@ class Ledger(RuleBasedStateMachine):
         set_clock(self.stack.enter_context(pytest.MonkeyPatch.context()), self.time)
         self.backend = backend_of(self.path)
         self.backend.is_alive = lambda run: run != "worker:dead"
-        migrate.apply(self.db)
         for policy, lasts in (("fail", 11), ("run", None), ("wait", 30)):
             self.submit([0], 1, "a", 3, policy, (5, 2), (0, None), lasts)
         self.submit_some([(n % 2, "ab"[n % 2], n) for n in (4, 1, 3, 4, 2)], False)

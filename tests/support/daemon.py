@@ -354,6 +354,8 @@ class Daemon:
         log = self._log_of(self._runs[-1])
         if '"daemon_starting"' in log and '"daemon_ready"' not in log:
             return False  # without a request, which costs both sides more than a look at the log
+        if not self.runtime_files.socket_path.exists():
+            return False
         with suppress(NotRunning, NotAnswering):
             answer = self.client.ask("status", within=1.0)
             is_filled = all(slot["state"] != "empty" for slot in answer["slots"])

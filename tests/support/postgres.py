@@ -54,9 +54,9 @@ def prepare() -> None:
 
 def stop() -> None:
     """Stop the server of this run, and those of runs that were killed."""
-    if _administrator.cache_info().currsize:
-        _administrator().close()
-        _administrator.cache_clear()
+    if administrator.cache_info().currsize:
+        administrator().close()
+        administrator.cache_clear()
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX).partition("-")[0]
         owner = int(number) if number.isdecimal() else 1  # not of a run like this one
@@ -82,25 +82,30 @@ def server() -> str:
 @contextmanager
 def fresh_schema(name: str) -> Iterator[str]:
     """The address of a schema of its own, which is empty and dropped at the end."""
-    connection = _administrator()
+    connection = administrator()
     connection.execute(f"CREATE SCHEMA {name}")
     try:
-        yield with_option(server(), f"options=-csearch_path%3D{name}")
+        yield address_in(name)
     finally:
-        _end_other_sessions(connection, name)
+        end_other_sessions(connection, name)
         connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def address_in(schema: str) -> str:
+    """The address of a schema on the server of this run."""
+    return with_option(server(), f"options=-csearch_path%3D{schema}")
 
 
 @contextmanager
 def fresh_database() -> Iterator[str]:
     """The address of a database of its own, which no other test has sessions in."""
     name = f"test_{new_id().replace('-', '')}"
-    _administrator().execute(f"CREATE DATABASE {name}")
+    administrator().execute(f"CREATE DATABASE {name}")
     address = urlsplit(server())._replace(path=f"/{name}").geturl()
     try:
         yield address
     finally:
-        _administrator().execute(f"DROP DATABASE {name} WITH (FORCE)")
+        administrator().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def with_option(address: str, option: str) -> str:
@@ -109,7 +114,7 @@ def with_option(address: str, option: str) -> str:
 
 
 @cache
-def _administrator() -> Any:
+def administrator() -> Any:
     """The connection of this process that creates and drops schemas."""
     return psycopg.connect(server(), autocommit=True)
 
@@ -264,7 +269,7 @@ def _user() -> str | None:
     return _UNPRIVILEGED if os.geteuid() == 0 else None
 
 
-def _end_other_sessions(connection: Any, name: str) -> None:
+def end_other_sessions(connection: Any, name: str) -> None:
     """End sessions that a failed test has left in a transaction, which would hold up the drop."""
     connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_class ON pg_class.oid = relation "

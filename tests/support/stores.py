@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from support import postgres
+from support import postgres, schema_pool
 
 from gigq.model.database_address import is_address
 from gigq.model.ids import new_id
@@ -29,6 +29,19 @@ def address_of(kind: str, folder: Path) -> Iterator[str]:
         connections.close_connections()
         return
     with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as address:
+        yield address
+        postgres_connections.close_connection(address)
+
+
+@contextmanager
+def begun(kind: str, folder: Path) -> Iterator[str]:
+    """The address of a store that has its schema and no jobs."""
+    if kind == "sqlite":
+        with address_of(kind, folder) as address:
+            begun_at(address)
+            yield address
+        return
+    with schema_pool.migrated_schema() as address:
         yield address
         postgres_connections.close_connection(address)
 
