@@ -21,7 +21,7 @@ jobs go on. The pause is stored: a restart does not end it. Without a name every
 queue is paused."""
 _RESUME = """\
 Without a name every pause ends. A pause of every queue ends only so."""
-_NO_JOB = " It has no job yet; gigq stats --by queue lists the queues that have one."
+_NO_JOB = " It has no job yet; gigq stats --by queue lists the queues with one."
 
 
 def add_command(commands: Commands) -> None:
