@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def backend_of(config: Config) -> FileBackend | DaemonBackend:
     """Return the access to the database of a configuration."""
     if config.database_file:
-        return FileBackend(config.database_file)
+        return FileBackend(str(config.database_file))  # a Path would be converted at each use
     from gigq.store.postgres.backend import DaemonBackend
 
     return DaemonBackend(config.queue.database, str(config.place))
