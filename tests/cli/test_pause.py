@@ -33,9 +33,7 @@ def test_a_queue_without_jobs_is_paused_and_its_name_is_in_doubt(shell):
     mistyped, right = shell.out("pause", "mial", "mail").splitlines()
 
     assert mistyped.startswith("Queue mial is paused: ")
-    assert mistyped.endswith(
-        " It has no job yet; gigq stats --by queue lists the queues that have one."
-    )
+    assert mistyped.endswith(" It has no job yet; gigq stats --by queue lists the queues with one.")
     assert right.startswith("Queue mail is paused: ")
     assert right.endswith("; running jobs go on.")
     assert set(shell.json("resume", "mial")["paused"]) == {"mail"}
