@@ -133,7 +133,7 @@ def missing_descriptors(children: int) -> int:
 
 
 def _supervisor(config: Config) -> str:
-    """Return what tells this supervisor from the others on its database.
+    """Return what distinguishes this supervisor from the others on its database.
 
     On PostgreSQL they are on several hosts, and the name of a worker shows which host ran a job.
     """

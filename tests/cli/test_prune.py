@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support import fork_server
+from support.configs import clean_environment
 
 from gigq import Job, JobQueue, Worker
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import subprocess
 
 
 def work() -> None:
@@ -30,8 +31,9 @@ def path(tmp_path: Path) -> str:
 
 
 def prune(path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gigq", "--db", path, "prune", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    words = ["--db", path, "prune", *arguments]
+    folder = Path(path).parent
+    return fork_server.run("gigq", words, folder=folder, environment=clean_environment())
 
 
 def test_a_dry_run_says_what_the_real_one_then_does(path: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 from support import jobs
@@ -142,15 +140,6 @@ def test_a_job_of_two_failed_parents_comes_back_with_the_second_one(daemons, ord
     assert [list(each) for each in refused] == ([[child], []] if len(steps) > 1 else [[]])
 
 
-def gigq(daemon, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "gigq", "--db", str(daemon.database), *arguments],
-        env=daemon.environment,
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_one_job_that_cannot_run_any_more_keeps_no_other_one_from_being_requeued(daemons):
     """bensheldon/good_job#1263: one job with a deleted record failed the retry of all others."""
     daemon = daemons({"queue.unknown_function_wait": "0s"}, start=False)
@@ -159,7 +148,7 @@ def test_one_job_that_cannot_run_any_more_keeps_no_other_one_from_being_requeued
     for job_id in ids:
         daemon.queue.cancel(job_id)
 
-    requeued = gigq(daemon, "requeue", *ids)
+    requeued = daemon.gigq("requeue", *ids)
     daemon.start()
     done = [daemon.wait_for_job(job_id)["status"] for job_id in ids]
 
@@ -174,7 +163,7 @@ def test_a_job_whose_id_is_a_part_of_others_is_cancelled_and_none_of_them(daemon
     for job_id in ids:
         daemon.queue.submit(reports.job_with_id(job_id))
 
-    exact, part = gigq(daemon, "cancel", "nightly"), gigq(daemon, "cancel", "nightl")
+    exact, part = daemon.gigq("cancel", "nightly"), daemon.gigq("cancel", "nightl")
     statuses = [daemon.job(job_id)["status"] for job_id in ids]
 
     assert (exact.returncode, exact.stderr) == (0, "")

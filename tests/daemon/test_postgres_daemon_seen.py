@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,13 +25,7 @@ pytestmark = [
 
 def said(daemon: Daemon, *command: str) -> str:
     """The answer of a command that knows only the address."""
-    return subprocess.run(
-        [sys.executable, "-m", "gigq", "--db", daemon.address, *command],
-        env=daemon.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    ).stdout
+    return daemon.gigq(*command).stdout
 
 
 def finding(daemon: Daemon, check: str) -> str:

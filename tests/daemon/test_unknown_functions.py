@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from types import ModuleType
 
@@ -55,14 +54,6 @@ def beside(daemons, first, folder, **settings):
     return configured(daemons, folder, start=False, **same, **settings)
 
 
-def asked(daemon, *words):
-    """Return what `gigq` prints about the database of a daemon."""
-    command = [sys.executable, "-m", "gigq", "--db", daemon.address, *words]
-    return subprocess.run(
-        command, env=daemon.environment, capture_output=True, text=True, timeout=60
-    ).stdout
-
-
 def deploy(folder):
     (folder / "shop.py").write_text(CODE)
 
@@ -78,7 +69,7 @@ def test_a_job_waits_without_an_attempt_and_runs_after_a_reload_with_its_functio
     waiting = wait_until(
         lambda: (job := daemon.job(job_id))["status"] == "pending" and not job["executions"] and job
     )
-    shown, examined = asked(daemon, "status", job_id), asked(daemon, "doctor")
+    shown, examined = daemon.gigq("status", job_id).stdout, daemon.gigq("doctor").stdout
     deploy(code)
     reloaded = daemon.command("reload", "--wait")
     done = daemon.wait_for_job(job_id)

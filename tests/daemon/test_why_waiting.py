@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from support import jobs
@@ -14,14 +12,9 @@ pytestmark = pytest.mark.daemon
 
 
 def status_of(daemon, job_id, *options):
-    return subprocess.run(
-        [sys.executable, "-m", "gigq", "--db", str(daemon.database), "status", job_id, *options],
-        env=daemon.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    done = daemon.gigq("status", job_id, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def wait_until_it_says(daemon, job_id, words):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from contextlib import closing
 from importlib.metadata import version
 
@@ -23,10 +21,9 @@ pytestmark = [
 
 
 def workers_of(daemon, *options):
-    command = [sys.executable, "-m", "gigq", "--db", daemon.address, "workers", *options]
-    return subprocess.run(
-        command, env=daemon.environment, capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    done = daemon.gigq("workers", *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def listed(daemon):

@@ -185,6 +185,11 @@ class Daemon:
             timeout=timeout,
         )
 
+    def gigq(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `gigq` on its database, in a forked copy: tests wait by asking again and again."""
+        words = ["--db", self.address, *arguments]
+        return fork_server.run("gigq", words, folder=self.home, environment=self.environment)
+
     @property
     def runtime_files(self) -> RuntimeFiles:
         """Its runtime files, also after its configuration has changed."""
