@@ -123,7 +123,7 @@ def test_a_job_ends_with_the_reason_when_no_daemon_has_known_its_function_for_a_
     )
     assert "there is no module 'shop'" in failed["error"]
     assert dependent["status"] == "failed"
-    assert daemon.wait_for_event("job.failed")["job_id"] == first.id
+    wait_until(lambda: first.id in [event["job_id"] for event in daemon.events("job.failed")])
 
 
 def test_a_requeue_waits_anew(daemons, code, greet):
