@@ -165,13 +165,11 @@ def test_a_queue_is_dumped_and_restored(address: str, schema: str, options: list
         worker.process_one()
         parent = queue.submit(Job("parent", double, {"number": 1}))
         child = queue.submit(Job("child", double, {"number": 2}, dependencies=[parent]))
-    program = postgres.programs()
-    assert program is not None
-    command = [program / "pg_dump", "--schema", schema, *options, postgres.server()]
+    command = [postgres.program("pg_dump"), "--schema", schema, *options, postgres.server()]
     dump = subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
     with postgres.fresh_database() as database:
-        load = [program / "psql", "-Xq", "--set=ON_ERROR_STOP=1", database]
+        load = [postgres.program("psql"), "-Xq", "--set=ON_ERROR_STOP=1", database]
         loaded = subprocess.run(load, input=dump, capture_output=True, check=False, text=True)
         assert (loaded.returncode, loaded.stderr) == (0, "")
         restored = postgres.with_option(database, f"schema={schema}")

@@ -136,10 +136,8 @@ def psql(address: str, script: Path, **variables: str) -> None:
 
 def psql_command(address: str, script: Path, **variables: str) -> list[str]:
     """The command line of psql with a script."""
-    program = shutil.which("psql", path=f"{programs()}:{os.environ['PATH']}")
-    assert program is not None, "install psql"
     options = [f"--set={name}={value}" for name, value in variables.items()]
-    return [str(program), "--no-psqlrc", "--quiet", *options, "-f", str(script), address]
+    return [program("psql"), "--no-psqlrc", "--quiet", *options, "-f", str(script), address]
 
 
 class OwnServer:
@@ -257,6 +255,14 @@ def _run(folder: Path, program: str, *options: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def program(name: str) -> str:
+    """The path of a client program; for a server that was given the one of this host fits better."""
+    places = [str(programs()), os.environ["PATH"]]
+    found = shutil.which(name, path=":".join(reversed(places) if SERVER in os.environ else places))
+    assert found, f"install {name}"
+    return found
 
 
 def programs() -> Path | None:
