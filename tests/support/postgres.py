@@ -258,7 +258,7 @@ def _run(folder: Path, program: str, *options: str) -> None:
 
 
 def program(name: str) -> str:
-    """The path of a client program; for a server that was given the one of this host fits better."""
+    """The path of a client program; for a server that was given that of this host fits better."""
     places = [str(programs()), os.environ["PATH"]]
     found = shutil.which(name, path=":".join(reversed(places) if SERVER in os.environ else places))
     assert found, f"install {name}"
