@@ -114,9 +114,11 @@ def _become_child(context: ChildContext) -> None:
     os.setsid()
     syscalls.die_with_parent(context.parent)
     syscalls.name_process(f"gigqd:{context.slot}")
-    _arrange_descriptors(context)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # It may have been lowered since the start.
+    # Until its own descriptors are arranged, a child has all those of the supervisor.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _arrange_descriptors(context)
+    # The hard limit may have been lowered since the start.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(context.file_limit, most), most))
     tag_this_process(context.tag)
     cgroups.join(context.cgroup)

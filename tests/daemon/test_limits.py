@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +16,15 @@ from support.waiting import wait_until
 
 from gigqd.config import load
 from gigqd.ipc.scoreboard import Report, Scoreboard
+from gigqd.process import spawn
 from gigqd.supervisor.child_setup import ChildSetup
 from gigqd.supervisor.slots import Limits, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from gigqd.process.spawn import ChildContext
 
 pytestmark = pytest.mark.daemon
 
@@ -97,3 +102,30 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
 
     assert open_files() == before
     assert board.take().read() == Report()
+
+
+@pytest.mark.fault("F8")
+def test_a_child_starts_although_the_supervisor_has_no_free_descriptor_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    forking = ChildSetup(("home", "gigqd:1"), Scoreboard(1), selectors.DefaultSelector())
+    slot = Slot("default/0", "default", Limits(30.0, 2.0, 120.0))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fork = spawn.fork
+
+    def without_a_free_one(context: ChildContext, role: Callable[[ChildContext], int]) -> int:
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            return fork(context, role)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    monkeypatch.setattr(spawn, "fork", without_a_free_one)
+    monkeypatch.setattr(sys, "stdout", sys.__stdout__)  # the child closes the file of pytest's own
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    pid, _, ours = forking.fork(slot, load(write_config(tmp_path), {}), lambda _: 7)
+
+    ours.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
