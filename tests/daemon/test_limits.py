@@ -104,7 +104,7 @@ def test_a_child_that_the_kernel_refuses_takes_nothing(
     assert board.take().read() == Report()
 
 
-@pytest.mark.fault("F8")
+@pytest.mark.fault("F16")
 def test_a_child_starts_although_the_supervisor_has_no_free_descriptor_left(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
