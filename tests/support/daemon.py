@@ -135,7 +135,7 @@ class Daemon:
         """Signal the supervisor alone."""
         self._process.send_signal(number)
 
-    def wait_for_exit(self, within: float = 15.0) -> int:
+    def wait_for_exit(self, within: float = 30.0) -> int:
         """Wait until the supervisor has ended; its exit code, negative for a signal."""
         return int(self._process.wait(within))
 
@@ -257,7 +257,7 @@ class Daemon:
         """What the queue says of a job, its executions included."""
         return self.queue.get_status(job_id)
 
-    def wait_for_job(self, job_id: str, *states: str, within: float = 15.0) -> dict[str, Any]:
+    def wait_for_job(self, job_id: str, *states: str, within: float = 30.0) -> dict[str, Any]:
         """Wait until a job is in one of some states, finished ones when none are given."""
         wanted = states or FINISHED
         queue = self.queue
@@ -269,7 +269,7 @@ class Daemon:
         why = f"job {job_id} in {wanted}"
         return wait_until(found, within, why=lambda: f"{why}: {self.job(job_id)}")
 
-    def wait_for_calls(self, key: str, count: int = 1, within: float = 15.0) -> list[ledgers.Call]:
+    def wait_for_calls(self, key: str, count: int = 1, within: float = 30.0) -> list[ledgers.Call]:
         """Wait until a job's function has been called so many times; the calls."""
         wait_until(lambda: len(self.calls(key)) >= count, within, why=f"{count} calls of {key}")
         return self.calls(key)
@@ -292,7 +292,7 @@ class Daemon:
         """The lines of its log about one event."""
         return [line for line in self.log() if line["event"] == name]
 
-    def wait_for_event(self, name: str, within: float = 15.0) -> dict[str, Any]:
+    def wait_for_event(self, name: str, within: float = 30.0) -> dict[str, Any]:
         """Wait for an event; the last of its lines."""
 
         def found() -> list[dict[str, Any]]:

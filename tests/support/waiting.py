@@ -15,7 +15,7 @@ _LONGER = 1.2
 
 
 def wait_until(
-    condition: Callable[[], T], deadline: float = 15.0, *, why: str | Callable[[], str] = ""
+    condition: Callable[[], T], deadline: float = 30.0, *, why: str | Callable[[], str] = ""
 ) -> T:
     """The first true value of a condition.
 
