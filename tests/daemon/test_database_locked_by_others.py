@@ -143,12 +143,12 @@ def test_after_a_power_cut_the_file_is_whole_and_what_ran_is_recorded_as_lost(da
 @pytest.mark.fault("G5")
 def test_a_job_that_ends_at_its_very_limit_has_one_outcome(daemons):
     daemon = daemons({"pools.default.size": 4, "pools.default.timeout_grace": 0})
-    # Where the limit really lies depends on how fast a job starts and ends here.
+    close = [0.2 + n * 0.002 for n in range(40)]
+    # On a slow machine all of these are over the limit.
+    wide = [n * 0.02 for n in range(20)]
     ids = [
-        daemon.submit(
-            jobs.sleep_py, f"job {n}", {"seconds": n * 0.01}, timeout=0.25, max_attempts=1
-        )
-        for n in range(40)
+        daemon.submit(jobs.sleep_py, f"job {n}", {"seconds": each}, timeout=0.25, max_attempts=1)
+        for n, each in enumerate(close + wide)
     ]
 
     ends = [daemon.wait_for_job(job_id, within=60) for job_id in ids]

@@ -66,7 +66,7 @@ def hop(ledger: str, job: str, chains: int, *, setsid: bool) -> None:
         for _ in range(chains):
             if os.fork() == 0:
                 _hop_on(counter, setsid=setsid)
-        while _number_in(counter) < 20:
+        while _number_in(counter) < 100:
             time.sleep(0.01)
         note(ledger, what="child", job=job)
         time.sleep(_AGES)
