@@ -162,8 +162,8 @@ class Faults:
         """Children die with their supervisor, before the next one could see to it."""
         seconds = time.monotonic() - died
         for child in children:
-            if not child.has_ended and seconds > _CHILDREN_DIE_WITHIN:
-                text = f"process {child.pid} lives {seconds:.1f} s after its supervisor"
+            if seconds > _CHILDREN_DIE_WITHIN and not child.runs_no_more:
+                text = f"process {child.pid} runs {seconds:.1f} s after its supervisor"
                 self._notes.wrong("survivor", text)
             child.close()
 
