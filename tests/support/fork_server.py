@@ -9,32 +9,24 @@ a process of its own.
 
 from __future__ import annotations
 
-import atexit
-import importlib
 import json
 import os
-import pkgutil
-import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-import types
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any
+
+from support import fork_server_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_PRELOADED = {
-    "gigq": ("gigq", "gigq.cli", "gigq.store"),
-    "gigqd": ("gigqd.cli",),
-    "-c": ("gigqd.logs", "gigqd.worker"),
-}
-_ROOT = __file__.rsplit("/", 3)[0]
+_FORKS_WITHIN = 30.0
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 
 # gigqd executes itself again when its environment block is small. A forked copy would execute the
@@ -42,9 +34,6 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 _LARGE_BLOCK = {"FORK_SERVER_FILLER": "-" * 4096}
 
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
-
-
-# --- in a test -----------------------------------------------------------------------------------
 
 
 def serves(environment: Mapping[str, str]) -> bool:
@@ -76,21 +65,87 @@ def run(
     Raises:
         subprocess.TimeoutExpired: it was killed.
     """
-    request = {"arguments": list(arguments), "folder": str(folder), "env": dict(environment)}
     out, err = os.memfd_create("stdout"), os.memfd_create("stderr")
-    answer, reply = os.pipe()
     given = os.open(os.devnull, os.O_RDONLY) if stdin is None else os.dup(stdin.fileno())
     try:
-        message = json.dumps(request).encode()
-        socket.send_fds(_server(program), [message], [given, out, err, reply])
-        os.close(reply)
-        code = _wait(answer, [program, *arguments], timeout)
+        answer = _ask(program, arguments, folder, environment, [given, out, err])
+        try:
+            code = _wait(answer, [program, *arguments], timeout)
+        finally:
+            os.close(answer)
         texts = [os.pread(fd, os.fstat(fd).st_size, 0).decode() for fd in (out, err)]
     finally:
-        for fd in (given, out, err, answer):
+        for fd in (given, out, err):
             os.close(fd)
     texts = [text.replace("\r\n", "\n") for text in texts]
     return subprocess.CompletedProcess([program, *arguments], code, *texts)
+
+
+def start(
+    program: str,
+    arguments: Sequence[str],
+    *,
+    folder: Path | str,
+    environment: Mapping[str, str],
+    log: Path,
+) -> ForkedProcess:
+    """Start a command that goes on, in a process group of its own and with empty input.
+
+    Args:
+        program: `daemon` or `daemon on postgres`, which are `gigqd` with other modules imported.
+        arguments: what follows on the command line.
+        folder: the working directory.
+        environment: all variables; see `serves`.
+        log: the new file for its output and its errors.
+    """
+    with log.open("wb") as output, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        streams = [nothing.fileno(), output.fileno(), output.fileno()]
+        answer = _ask(program, arguments, folder, environment, streams, own_group=True)
+    return ForkedProcess(answer)
+
+
+class ForkedProcess:
+    """A command that goes on; like `subprocess.Popen` as far as the tests of daemons need it.
+
+    Args:
+        answer: the pipe through which its number comes, and its exit code when it has ended.
+    """
+
+    def __init__(self, answer: int) -> None:
+        self._answer: int | None = answer
+        self._code: int | None = None
+        pid = _number(answer, time.monotonic() + _FORKS_WITHIN)
+        assert pid is not None, "the fork server did not start the process"
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._look(0.0)
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended; its exit code, negative for a signal.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not ended after so many seconds.
+        """
+        code = self._look(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Signal it, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _look(self, seconds: float) -> int | None:
+        if self._answer is not None:
+            self._code = _number(self._answer, time.monotonic() + seconds)
+            if self._code is not None:
+                os.close(self._answer)
+                self._answer = None
+        return self._code
 
 
 def close() -> None:
@@ -105,7 +160,7 @@ def _server(program: str) -> socket.socket:
     if program not in _servers:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, __file__, program, str(theirs.fileno())]
+            command = [sys.executable, fork_server_program.__file__, program, str(theirs.fileno())]
             process = subprocess.Popen(
                 command,
                 env={**_environment(), **_LARGE_BLOCK},
@@ -115,6 +170,30 @@ def _server(program: str) -> socket.socket:
             )
         _servers[program] = (process, ours)
     return _servers[program][1]
+
+
+def _ask(
+    program: str,
+    arguments: Sequence[str],
+    folder: Path | str,
+    environment: Mapping[str, str],
+    streams: list[int],
+    *,
+    own_group: bool = False,
+) -> int:
+    """Ask for a copy; return the pipe through which its number and its exit code come."""
+    request = {
+        "arguments": list(arguments),
+        "folder": str(folder),
+        "env": dict(environment),
+        "own_group": own_group,
+    }
+    answer, reply = os.pipe()
+    try:
+        socket.send_fds(_server(program), [json.dumps(request).encode()], [*streams, reply])
+    finally:
+        os.close(reply)
+    return answer
 
 
 def _environment() -> dict[str, str]:
@@ -139,98 +218,3 @@ def _number(answer: int, end: float) -> int | None:
     found = os.read(answer, 8)
     assert found, "the fork server is gone"
     return int.from_bytes(found, "little", signed=True)
-
-
-# --- in the server -------------------------------------------------------------------------------
-
-
-_code: list[int] = []
-"""The exit code of the program, once it is known."""
-
-
-def _main(program: str, number: str) -> None:
-    atexit.register(_leave)  # the first to be registered is the last to be called
-    sys.path[0] = _ROOT  # this copy of the project, whichever is installed
-    for package in _PRELOADED[program]:
-        _import_all(package)
-    importlib.import_module("psycopg")  # commands load it late, which costs each more than the rest
-    request = _serve(socket.socket(fileno=int(number)))
-    os.environ.clear()
-    os.environ.update(request["env"])
-    os.chdir(request["folder"])
-    sys.path[0] = "" if program == "-c" else request["folder"]
-    time.tzset()
-    try:
-        _run(program, request["arguments"])
-    except SystemExit as end:
-        if isinstance(end.code, int | None):
-            _code.append(end.code or 0)
-        raise
-    _code.append(0)
-
-
-def _run(program: str, arguments: list[str]) -> None:
-    if program == "-c":
-        _run_text(*arguments)
-    else:
-        sys.argv = [program, *arguments]
-        runpy.run_module(program, run_name="__main__", alter_sys=True)
-
-
-def _leave() -> None:
-    """Skip the end of the interpreter, which takes ten times as long as a short command."""
-    if _code:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(_code[0] & 0xFF)
-
-
-def _run_text(text: str, *arguments: str) -> None:
-    sys.argv = ["-c", *arguments]
-    module = sys.modules["__main__"] = types.ModuleType("__main__")
-    exec(compile(text, "<string>", "exec"), module.__dict__)
-
-
-def _import_all(package: str) -> None:
-    for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        if not found.ispkg and found.name != "__main__":
-            importlib.import_module(f"{package}.{found.name}")
-
-
-def _serve(connection: socket.socket) -> dict[str, Any]:
-    """Return in a forked copy, once for each request."""
-    while True:
-        message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 4)
-        if not message:
-            os._exit(0)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if os.fork() == 0:
-            connection.close()
-            _become(fds)
-            return dict(json.loads(message))
-        for fd in fds:
-            os.close(fd)
-
-
-def _become(fds: list[int]) -> None:
-    """Take the streams in a second copy; the first one reports how that ends."""
-    *streams, reply = fds
-    if pid := os.fork():
-        _report(pid, reply)
-    for number, fd in enumerate(streams):
-        os.dup2(fd, number)
-    for fd in fds:
-        os.close(fd)
-
-
-def _report(pid: int, reply: int) -> NoReturn:
-    os.write(reply, pid.to_bytes(8, "little", signed=True))
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(reply, code.to_bytes(8, "little", signed=True))
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -1,0 +1,133 @@
+"""The program behind `support.fork_server`: it imports much once, then forks for each request."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import socket
+import sys
+import time
+import types
+from contextlib import suppress
+from typing import Any, NoReturn
+
+_PACKAGES = {
+    "gigq": ("gigq", "gigq.cli", "gigq.store"),
+    "gigqd": ("gigqd.cli",),
+    "-c": ("gigqd.logs", "gigqd.worker"),
+    "daemon on postgres": ("gigq.store.postgres",),
+}
+"""Packages of which every module is imported."""
+
+_EVERY_DAEMON_IMPORTS = ("gigqd.host.installation", "gigqd.cli", "gigqd.supervisor.loop")
+_ROOT = __file__.rsplit("/", 3)[0]
+
+_code: list[int] = []
+"""The exit code of the program, once it is known."""
+
+
+def _main(program: str, number: str) -> None:
+    atexit.register(_leave)  # the first to be registered is the last to be called
+    sys.path[0] = _ROOT  # this copy of the project, whichever is installed
+    _import_for(program)
+    request = _serve(socket.socket(fileno=int(number)))
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["folder"])
+    if request["own_group"]:
+        os.setpgid(0, 0)
+    sys.path[0] = "" if program == "-c" else request["folder"]
+    time.tzset()
+    try:
+        _run(program, request["arguments"])
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            _code.append(end.code or 0)
+        raise
+    _code.append(0)
+
+
+def _run(program: str, arguments: list[str]) -> None:
+    if program == "-c":
+        _run_text(*arguments)
+    else:
+        module = "gigqd" if program.startswith("daemon") else program
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _leave() -> None:
+    """Skip the end of the interpreter, which takes ten times as long as a short command."""
+    if _code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_code[0] & 0xFF)
+
+
+def _run_text(text: str, *arguments: str) -> None:
+    sys.argv = ["-c", *arguments]
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    exec(compile(text, "<string>", "exec"), module.__dict__)
+
+
+def _import_for(program: str) -> None:
+    """Import what the program imports; of a daemon's modules only those that every start imports.
+
+    The others stay out, so that a daemon of a test imports them when another one would.
+    """
+    if program.startswith("daemon"):
+        for name in _EVERY_DAEMON_IMPORTS:
+            importlib.import_module(name)
+    for package in _PACKAGES.get(program, ()):
+        _import_all(package)
+    if program != "daemon":
+        importlib.import_module("psycopg")  # loaded late, and half of the time of most commands
+
+
+def _import_all(package: str) -> None:
+    for found in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        if not found.ispkg and found.name != "__main__":
+            importlib.import_module(f"{package}.{found.name}")
+
+
+def _serve(connection: socket.socket) -> dict[str, Any]:
+    """Return in a forked copy, once for each request."""
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 4)
+        if not message:
+            os._exit(0)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if os.fork() == 0:
+            connection.close()
+            _become(fds)
+            return dict(json.loads(message))
+        for fd in fds:
+            os.close(fd)
+
+
+def _become(fds: list[int]) -> None:
+    """Take the streams in a second copy; the first one reports how that ends."""
+    *streams, reply = fds
+    if pid := os.fork():
+        _report(pid, reply)
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+    for fd in fds:
+        os.close(fd)
+
+
+def _report(pid: int, reply: int) -> NoReturn:
+    os.write(reply, pid.to_bytes(8, "little", signed=True))
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.write(reply, code.to_bytes(8, "little", signed=True))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
