@@ -25,9 +25,14 @@ _Value = TypeVar("_Value")
 
 
 class Exchanges:
-    """The exchanges of one worker thread."""
+    """The exchanges of one worker thread.
+
+    Attributes:
+        seconds: the duration of the last one.
+    """
 
     def __init__(self) -> None:
+        self.seconds = 0.0
         self._claimed: str | None = None
         self._is_unsettled = False
 
@@ -45,7 +50,9 @@ class Exchanges:
         self.release_unconfirmed(db)
         is_repeated, self._is_unsettled = self._is_unsettled, self._is_unsettled or bool(batch)
         self._claimed = request.first_id if request else None
+        began = time.monotonic()
         done = settle_and_claim.exchange(db, batch, claimant, request)
+        self.seconds = time.monotonic() - began
         self._claimed = None
         self._is_unsettled = is_repeated and not batch
         return done._replace(settled=_recorded(db, batch, done.settled)) if is_repeated else done

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gigq.model.claim import Claim, Settled
-    from gigq.model.execution_result import ExecutionResult
+    from gigq.model.execution_result import ExecutionResult, PostMortem
 
     SettledClaim = tuple[Claim, Settled | None, Finished | None]
 
 HELD_BACK = 0.006
 """Seconds that an outcome may wait, so that later ones are recorded with it."""
+
+_RECORDINGS = 2
+_HELD_BACK_MOST = 0.05
+"""Where the recording takes long, an outcome may wait for two recordings, but no longer than this.
+
+With many workers for few processors, or a slow disk, most of the time goes into recordings
+otherwise.
+"""
 
 _STALE_AFTER = 0.1
 """Seconds after which a claim that has not started is released: much may have happened since."""
@@ -28,7 +36,7 @@ _SHORT = 0.001
 _WEIGHT = 0.1
 _GROWTH = 2
 _MOST_OF_THE_MEAN = 8
-"""A preempted run counts as at most this many times the known mean."""
+"""A run that is longer than this many times the known mean is one that may have been preempted."""
 
 _MOST_FUNCTIONS = 1000
 
@@ -89,9 +97,15 @@ class HeldClaims:
             self._first_finished_at = now
         self._finished.append(Finished(claim, result, seconds))
 
-    def is_overdue(self, now: float) -> bool:
-        """Return True when a result has been held back for as long as it may be."""
-        return bool(self._finished) and now - self._first_finished_at >= HELD_BACK
+    def is_overdue(self, now: float, recording: float) -> bool:
+        """Return True when a result has been held back for as long as it may be.
+
+        Args:
+            now: the time.
+            recording: the duration of the last recording.
+        """
+        longest = max(HELD_BACK, min(_RECORDINGS * recording, _HELD_BACK_MOST))
+        return bool(self._finished) and now - self._first_finished_at >= longest
 
     def result_of(self, execution_id: str) -> ExecutionResult | None:
         """Return the result of a finished execution that is not settled yet."""
@@ -154,9 +168,15 @@ class BatchSizing:
         self._mean = _TOGETHER
         self._of_function: dict[tuple[str, str], float] = {}
 
-    def size(self) -> int:
-        """Return the number of jobs to claim now: twice the last one, while jobs are short."""
-        fitting = max(1, min(self._most, int(_TOGETHER / self._mean)))
+    def size(self, recording: float = 0.0) -> int:
+        """Return the number of jobs to claim now: twice the last one, while jobs are short.
+
+        Args:
+            recording: the duration of the last recording. Jobs that take no longer together would
+                cost more time in recordings of their own than they wait for one another.
+        """
+        together = max(_TOGETHER, min(recording, _HELD_BACK_MOST))
+        fitting = max(1, min(self._most, int(together / self._mean)))
         self._grown = min(self._grown * _GROWTH or 1, fitting)
         return self._grown
 
@@ -175,20 +195,21 @@ class BatchSizing:
     def _is_short(self, module: str, name: str) -> bool:
         return self._of_function.get((module, name), math.inf) <= _SHORT
 
-    def ran(self, claim: Claim, seconds: float) -> None:
-        """Add one run to the means; a run that was preempted counts with a limit.
+    def ran(self, claim: Claim, seconds: float, measured: PostMortem | None = None) -> None:
+        """Add one run to the means; one that was preempted counts with its processor time.
 
         Args:
             claim: the job.
             seconds: its duration.
+            measured: its measurements, if there are any.
         """
         if self._most == 1:
             return
         key = (claim.function.module, claim.function.name)
         known = self._of_function.get(key)
         most = _MOST_OF_THE_MEAN * (self._mean if known is None else known)
-        if seconds > most and self._was_preempted():
-            seconds = most
+        if seconds > most and self._was_preempted() and measured and measured.cpu_time is not None:
+            seconds = min(seconds, measured.cpu_time)
         self._mean += _WEIGHT * (seconds - self._mean)
         if known is None and len(self._of_function) >= _MOST_FUNCTIONS:
             self._of_function.clear()

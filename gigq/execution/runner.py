@@ -184,8 +184,8 @@ class Runner:
         now = time.monotonic()
         ahead = self._held.first(now) if more else None
         if ahead is None or not self._batch_sizing.is_short(ahead):
-            return self._exchange(more=more, most=self._batch_sizing.size())
-        if self._held.is_overdue(now):
+            return self._exchange(more=more, most=self._batch_sizing.size(self.exchanges.seconds))
+        if self._held.is_overdue(now, self.exchanges.seconds):
             self._settle(self._held.finished)
         return self._held.next()
 
@@ -269,7 +269,7 @@ class Runner:
             self.current_job_id = None
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
-        self._batch_sizing.ran(claim, now - began)
+        self._batch_sizing.ran(claim, now - began, result.post_mortem)
         transactions = self.transactions
         transactions.last_claim = claim
         if transactions.is_touched():

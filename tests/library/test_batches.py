@@ -26,7 +26,7 @@ def every_tiny_job_is_short(monkeypatch):
     """However busy the machine is; `long` alone is long."""
     monkeypatch.setattr(BatchSizing, "fits", lambda _self, row: row["function_name"] != "long")
     monkeypatch.setattr(BatchSizing, "is_short", lambda _self, claim: claim.function.name != "long")
-    monkeypatch.setattr(BatchSizing, "size", lambda self: self._most)
+    monkeypatch.setattr(BatchSizing, "size", lambda self, _recording: self._most)
 
 
 @pytest.fixture(autouse=True)
@@ -341,6 +341,7 @@ def test_an_outcome_is_held_back_no_longer_than_a_few_milliseconds(
     queue, worker, monkeypatch, exchanges
 ):
     monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 0.0)
+    monkeypatch.setattr("gigq.execution.held_claims._HELD_BACK_MOST", 0.0)
     submit(queue, 5)
     worker.work_off(lambda: True)
 

@@ -8,6 +8,7 @@ import pytest
 from support.claims import claim
 
 from gigq.execution.held_claims import BatchSizing
+from gigq.model.execution_result import PostMortem
 from gigq.model.function_import import FunctionRef
 
 SHORT, LONG = 0.00005, 0.02
@@ -57,6 +58,15 @@ def test_they_are_no_more_than_what_fits_into_the_time_that_outcomes_may_wait():
     sizes = [sizing.size() for _ in range(8)]
 
     assert sizes[-1] in (3, 4)
+
+
+def test_where_recordings_take_long_so_many_are_taken_that_they_take_as_long_together():
+    sizing = after(BatchSizing(64, lambda: 0), *[0.001] * 200)
+    sizes = [sizing.size(recording=0.02) for _ in range(8)]
+    limited = [sizing.size(recording=5.0) for _ in range(8)]
+
+    assert sizes[-1] in (19, 20)
+    assert limited[-1] in (49, 50)
 
 
 def test_one_long_job_makes_the_next_batch_smaller_at_once():
@@ -139,10 +149,18 @@ def test_what_preemption_adds_to_a_run_does_not_make_a_function_long():
     sizing = BatchSizing(64, count(1).__next__)
     for _ in range(20):  # a quota of half a core: 50 ms of work, then 50 ms without the processor
         after(sizing, *[0.0002] * 250)
-        sizing.ran(of(), 0.05)
+        sizing.ran(of(), 0.05, PostMortem(cpu_time=0.0002))
 
         assert sizing.is_short(of())
     assert [sizing.size() for _ in range(8)][-1] >= 8
+
+
+def test_batches_stay_as_large_where_every_run_is_preempted():
+    sizing = after(BatchSizing(64, count(1).__next__), *[SHORT] * 100)
+    for _ in range(100):
+        sizing.ran(of(), 0.05, PostMortem(cpu_time=SHORT))
+
+    assert [sizing.size() for _ in range(8)][-1] == 64
 
 
 def test_a_long_run_that_was_not_preempted_counts_in_full():
@@ -155,6 +173,6 @@ def test_a_long_run_that_was_not_preempted_counts_in_full():
 def test_a_function_that_has_become_long_on_a_busy_host_is_soon_known_to_be():
     sizing = after(BatchSizing(64, count(1).__next__), *[SHORT] * 100)
     for _ in range(8):
-        sizing.ran(of(), 5.0)
+        sizing.ran(of(), 5.0, PostMortem(cpu_time=4.9))
 
     assert not sizing.is_short(of())

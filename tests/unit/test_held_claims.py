@@ -32,7 +32,7 @@ def test_without_claims_there_is_nothing_to_settle():
     assert not held.finished
     assert held.next() is None
     assert held.first(0.0) is None
-    assert not held.is_overdue(1e9)
+    assert not held.is_overdue(1e9, 0.0)
     assert held.take_settled() == []
 
 
@@ -73,8 +73,17 @@ def test_an_outcome_is_held_back_for_a_few_milliseconds_from_the_first_one():
     held.finish(held.next(), COMPLETED, 100.001)
     held.finish(held.next(), COMPLETED, 100.006)
 
-    assert not held.is_overdue(100.0065)
-    assert held.is_overdue(100.0071)
+    assert not held.is_overdue(100.0065, 0.001)
+    assert held.is_overdue(100.0071, 0.001)
+
+
+def test_where_recordings_take_long_an_outcome_waits_for_two_of_them_within_limits():
+    held = holding(A)
+    held.finish(held.next(), COMPLETED, 100.0)
+
+    assert not held.is_overdue(100.039, recording=0.02)
+    assert held.is_overdue(100.041, recording=0.02)
+    assert held.is_overdue(100.051, recording=5.0)
 
 
 def test_the_time_counts_anew_once_everything_is_settled():
@@ -83,7 +92,7 @@ def test_the_time_counts_anew_once_everything_is_settled():
     held.note_settled(held.finished, [settled(A)])
     held.finish(held.next(), COMPLETED, 200.0)
 
-    assert not held.is_overdue(200.001)
+    assert not held.is_overdue(200.001, 0.001)
 
 
 def test_settled_endings_are_held_no_longer_and_what_has_not_begun_still_is():
