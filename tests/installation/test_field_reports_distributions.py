@@ -72,7 +72,7 @@ UNTRACKED = (".env", "venv/bin/python", "notes/plan.md", "jobs.db", "jobs.db.gig
 def test_untracked_files_of_the_folder_stay_out_of_the_source_distribution(tmp_path: Path) -> None:
     """pytest-dev/pytest-freezer#9, overhangio/tutor#1296: a virtual environment was in it."""
     folder = tmp_path / "clone"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*MADE_BY_TOOLS, ".*_cache"))
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*MADE_BY_TOOLS, ".*cache"))
     for name in UNTRACKED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("private")

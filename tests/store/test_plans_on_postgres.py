@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from support import stores
 
+from gigq.model import clock
 from gigq.store.dialect import POSTGRES
 from gigq.store.statements import statements
 
@@ -226,3 +227,18 @@ def test_a_claim_reads_its_own_jobs_only_while_the_statistics_are_old(
 @pytest.mark.parametrize("name", ["open_and_claim", "open_executions_of_claimed", "lock_jobs"])
 def test_a_batch_reads_no_short_table_as_a_whole(burst: Any, name: str, mode: str) -> None:
     assert not re.search(r"Seq Scan on jobs\b", plan(burst, name, mode))
+
+
+@pytest.mark.parametrize("name", ["expire_jobs", "promote_delayed"])
+def test_a_limit_holds_for_every_plan(crowded: Any, name: str) -> None:
+    """The server may repeat a subquery of `IN` for each row, each time with other jobs."""
+    joins = ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan", "bitmapscan")
+    soon = clock.after(VALUES["now"], 10)
+    values = {**VALUES, "now": soon, "unstarted": "", "snoozing": "", "last": ""}
+    with crowded.transaction(force_rollback=True):
+        crowded.execute("".join(f"SET LOCAL enable_{join} = off;" for join in joins))
+        crowded.execute("DELETE FROM jobs WHERE status <> 'pending' OR rowid > 5000")
+        crowded.execute("UPDATE jobs SET retry_after = %(now)s, expires_at = %(now)s", values)
+        changed = crowded.execute(statements(POSTGRES)[name], values).rowcount
+
+    assert changed == 1000

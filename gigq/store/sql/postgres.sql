@@ -22,7 +22,8 @@ WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL
     AND (retry_after = :earliest OR NOT gigq_is_time(retry_after))
 LIMIT 100;
 
--- Others may end the same jobs.
+-- Others may end the same jobs. An array, since the server may repeat a subquery of IN, with other
+-- jobs each time, and exceed the limit.
 -- name: expire_jobs
 UPDATE jobs
 SET status = CASE WHEN attempts > 0 THEN 'failed' ELSE 'cancelled' END,
@@ -32,13 +33,13 @@ SET status = CASE WHEN attempts > 0 THEN 'failed' ELSE 'cancelled' END,
         WHEN snoozes > 0 AND error IS NOT NULL
             THEN :snoozing || replace(substr(expires_at, 1, 19), 'T', ' ') || :last || error
         ELSE :unstarted || replace(substr(expires_at, 1, 19), 'T', ' ') || '+00:00' END
-WHERE rowid IN (
+WHERE rowid = ANY (ARRAY(
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND expires_at IS NOT NULL AND expires_at <= :now
     ORDER BY expires_at
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id, name, queue, status, error, attempts, max_attempts;
 
 -- A list that is not JSON would be an error here.

@@ -164,18 +164,19 @@ ORDER BY priority DESC, created_at, id
 LIMIT :limit
 FOR UPDATE SKIP LOCKED;
 
--- `max` of two values is an aggregate. Others may promote the same jobs.
+-- `max` of two values is an aggregate. Others may promote the same jobs. An array, since the server
+-- may repeat a subquery of IN, with other jobs each time, and exceed the limit.
 -- name: promote_delayed
 UPDATE jobs
 SET retry_after = NULL, due_at = greatest(retry_after, coalesce(due_at, retry_after)),
     due_why = coalesce(due_why, 'delay')
-WHERE rowid IN (
+WHERE rowid = ANY (ARRAY(
     SELECT rowid FROM jobs
     WHERE status = 'pending' AND unmet = 0 AND retry_after IS NOT NULL AND retry_after <= :now
     ORDER BY retry_after
     LIMIT 1000
     FOR UPDATE SKIP LOCKED
-);
+));
 
 -- The time is that of the statement: the jobs were locked before, and the last attempt of each is
 -- over. An execution that foreign SQL left open stays, and the job gets no other one here.
