@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LEASE = 6
+LEASE = 10
 LEASES = "SELECT run, lease_ends_at FROM gigq_processes"
 APART = ["unshare", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc"]
 ENTER = ["nsenter", "--pid", "--mount", "--uts", "--target"]

@@ -167,16 +167,11 @@ def test_500_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemon
 
 def submitted(daemon, numbers, seconds):
     """Submit short jobs; their ids by name."""
-    return {
-        f"job-{number}": daemon.submit(
-            jobs.sleep_py,
-            f"job-{number}",
-            {"seconds": seconds},
-            max_attempts=50,
-            crash_limit=None,
-        )
-        for number in numbers
-    }
+    keys = [f"job-{number}" for number in numbers]
+    rules = {"max_attempts": 50, "crash_limit": None}
+    return dict(
+        zip(keys, daemon.submit_many(jobs.sleep_py, keys, {"seconds": seconds}, **rules), strict=True)
+    )
 
 
 def check_every_job_ended_once(daemon, ids):

@@ -44,7 +44,7 @@ from gigqd.linux import syscalls
 from gigqd.process.process_tag import home_of, home_with, tag_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 TESTS = Path(__file__).resolve().parent.parent
 # What becomes a daemon is a process of its own from the first line on.
@@ -280,10 +280,24 @@ class Daemon:
         Returns:
             The job's id.
         """
-        given = {"ledger": str(self.ledger), "job": key, **(params or {})}
-        job_id = self.queue.submit(Job(name=key, function=function, params=given, **job))
-        self.submitted[job_id] = key
-        return job_id
+        return self.submit_many(function, [key], params, **job)[0]
+
+    def submit_many(
+        self,
+        function: Callable[..., Any],
+        keys: Iterable[str],
+        params: Mapping[str, Any] | None = None,
+        **job: Any,
+    ) -> list[str]:
+        """Submit a job for each key, as `submit` does, in one transaction; their ids."""
+        keys = list(keys)
+        given = {"ledger": str(self.ledger), **(params or {})}
+        made = [
+            Job(name=key, function=function, params={"job": key, **given}, **job) for key in keys
+        ]
+        ids = self.queue.submit_many(made)
+        self.submitted.update(zip(ids, keys, strict=True))
+        return ids
 
     def job(self, job_id: str) -> dict[str, Any]:
         """What the queue says of a job, its executions included."""

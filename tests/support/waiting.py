@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SHORTEST, _LONGEST = 0.01, 0.05
+_SHORTEST, _LONGEST = 0.01, 0.1
 _LONGER = 1.2
 
 
@@ -20,7 +20,7 @@ def wait_until(
     """The first true value of a condition.
 
     Args:
-        condition: called after 10 ms, and then less and less often, down to every 50 ms.
+        condition: called after 10 ms, and then less and less often, down to every 100 ms.
         deadline: how long to wait, in seconds.
         why: what is waited for, or a hint for the reader of the failure; or returns it.
 
