@@ -169,9 +169,8 @@ def submitted(daemon, numbers, seconds):
     """Submit short jobs; their ids by name."""
     keys = [f"job-{number}" for number in numbers]
     rules = {"max_attempts": 50, "crash_limit": None}
-    return dict(
-        zip(keys, daemon.submit_many(jobs.sleep_py, keys, {"seconds": seconds}, **rules), strict=True)
-    )
+    ids = daemon.submit_many(jobs.sleep_py, keys, {"seconds": seconds}, **rules)
+    return dict(zip(keys, ids, strict=True))
 
 
 def check_every_job_ended_once(daemon, ids):

@@ -76,7 +76,7 @@ def test_check_has_the_exit_code_that_a_start_would_have(launched, spoil, code):
     spoil(daemon)
 
     commands = ("check --db", "start", "run")
-    check, start, run = (daemon.command(*c.split(), refused=True) for c in commands)
+    check, start, run = (daemon.command(*c.split()) for c in commands)
 
     assert (check.returncode, start.returncode, run.returncode) == (code, code, code)
     for done in (check, start, run):
@@ -104,7 +104,7 @@ def test_nothing_is_made_beside_what_can_be_no_database(launched, command):
     os.mkfifo(elsewhere / "pipe")
     daemon.database.symlink_to(elsewhere / "pipe")
 
-    assert daemon.command(command, refused=True).returncode == exit_codes.DATABASE_UNAVAILABLE
+    assert daemon.command(command).returncode == exit_codes.DATABASE_UNAVAILABLE
     assert names_in(elsewhere) == ["pipe"]
 
 
@@ -117,7 +117,7 @@ def test_a_locked_database_has_the_code_of_one_that_cannot_be_used(launched):
         blocker.execute("PRAGMA journal_mode = WAL")
         blocker.execute("BEGIN EXCLUSIVE")
         check = daemon.command("check", "--db")
-        start = daemon.command("start", refused=True)
+        start = daemon.command("start")
 
     assert (check.returncode, start.returncode) == (69, 69), start
     assert "locked" in check.stderr

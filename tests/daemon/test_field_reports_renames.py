@@ -154,7 +154,7 @@ def test_a_variable_under_an_old_name_or_in_another_case_is_never_passed_over(
 
 def test_a_unit_with_an_option_that_is_gone_does_not_start(launched):
     """benoitc/gunicorn#1486: a start script had an option that a new version no longer took."""
-    done = launched(ONE).command("run", "--pid-file", "gigqd.pid", refused=True)
+    done = launched(ONE).command("run", "--pid-file", "gigqd.pid")
 
     assert done.returncode == exit_codes.USAGE
     assert "unrecognized arguments: --pid-file" in done.stderr

@@ -135,7 +135,7 @@ def test_a_daemon_starts_over_what_is_no_pid_file_of_its_own(daemons, bystander,
 def test_a_directory_in_the_place_of_the_pid_file_is_named(stopped, bystander):
     plant(stopped.runtime_files.pid_path, "a directory", bystander)
 
-    start = stopped.command("start", refused=True)
+    start = stopped.command("start")
 
     assert ended_well(start) == [exit_codes.CANNOT_CREATE]
     assert (
@@ -228,7 +228,7 @@ def test_a_lock_of_another_program_is_not_taken_for_a_daemon(daemons, how):
     with subprocess.Popen(command, **pipes) as holder:
         holder.stdout.readline()
         words = ("status", "start", "run", "stop --force")
-        done = [daemon.command(*word.split(), refused=True) for word in words]
+        done = [daemon.command(*word.split()) for word in words]
         assert holder.poll() is None
         holder.communicate()
 
@@ -255,7 +255,7 @@ def test_what_lies_in_the_place_of_the_socket_is_no_daemon_and_is_replaced(
 def test_a_directory_in_the_place_of_the_socket_is_named(stopped, bystander):
     plant(stopped.runtime_files.socket_path, "a directory", bystander)
 
-    start = stopped.command("start", refused=True)
+    start = stopped.command("start")
 
     assert ended_well(start) == [exit_codes.CANNOT_CREATE]
     assert f"cannot create control socket {stopped.runtime_files.socket_path}: " in start.stderr
@@ -293,7 +293,7 @@ def test_what_is_no_lock_keeps_a_daemon_from_starting_and_a_command_from_nothing
 ):
     plant(stopped.runtime_files.lock_path, kind, bystander)
 
-    status, start = stopped.command("status"), stopped.command("start", refused=True)
+    status, start = stopped.command("status"), stopped.command("start")
 
     assert ended_well(status, start) == [code, exit_codes.CANNOT_CREATE]
     assert f"cannot create lock {stopped.runtime_files.lock_path}: {words}" in start.stderr

@@ -26,7 +26,7 @@ OF_POSTGRES = {
     ids=["sqlite", "postgres"],
 )
 def test_the_modules_of_postgres_are_loaded_for_its_daemons_alone(daemons, expected):
-    daemon = daemons()
+    daemon = daemons(fresh=True)
     done = daemon.wait_for_job(daemon.submit(jobs.loaded_modules, "loaded"))
 
     assert {name for name in done["result"] if name in OF_POSTGRES} == expected

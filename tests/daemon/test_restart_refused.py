@@ -49,7 +49,7 @@ def test_what_a_start_would_refuse_leaves_the_running_daemon_alone(project, chan
     before = _names(project)
     project.configure(change)
 
-    refused = project.gigqd("restart", refused=True)
+    refused = project.gigqd("restart")
 
     assert refused.returncode == code, refused
     assert refused.stderr.startswith("gigqd: not restarted, the running daemon continues: ")
@@ -57,7 +57,7 @@ def test_what_a_start_would_refuse_leaves_the_running_daemon_alone(project, chan
     assert project.pid() == pid
     assert [name for name in _names(project) if name != "__pycache__"] == before
     project.gigqd("stop")
-    started = project.gigqd("start", refused=True)
+    started = project.gigqd("start")
     sentence = refused.stderr.partition("continues: ")[2].strip()
     assert started.returncode == code
     assert sentence in started.stderr

@@ -109,7 +109,7 @@ def test_a_daemon_of_another_project_in_the_same_place_is_refused(shop, blog, tm
     pid = shop.start()
 
     commands = ("status", "start", "run", "reload", "pause", "stop", "restart")
-    done = [blog.gigqd(word, refused=True) for word in commands]
+    done = [blog.gigqd(word) for word in commands]
 
     assert [one.returncode for one in done] == [exit_codes.STATUS_UNKNOWN, *[75] * 6]
     for one in done:
@@ -174,7 +174,7 @@ def test_a_start_beside_the_daemon_of_the_same_file_is_refused(shop, change):
     shop.configure(change)
     before = sorted(path.name for path in shop.home.iterdir())
 
-    done = shop.gigqd("start", refused=True)
+    done = shop.gigqd("start")
 
     assert done.returncode == exit_codes.ALREADY_RUNNING
     assert f"gigqd (pid {pid}" in done.stderr
@@ -278,8 +278,8 @@ def test_no_deletion_lets_a_second_daemon_in(daemons, deleted):
         path = daemon.home / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    start = daemon.command("start", "--strict", refused=True)
-    run = daemon.command("run", refused=True)
+    start = daemon.command("start", "--strict")
+    run = daemon.command("run")
     status = daemon.command("status", "--timeout", "60")
     stopped = daemon.command("stop", "--now")
 
@@ -363,7 +363,7 @@ def test_the_file_of_the_folder_is_found_and_a_missing_one_says_where_was_looked
 def test_a_typo_in_the_folder_of_the_database_makes_nothing(shop, place, word):
     shop.configure({"queue.database": "typo/jobs.db", **place})
 
-    check, done = shop.gigqd("check", "--db"), shop.gigqd(word, refused=True)
+    check, done = shop.gigqd("check", "--db"), shop.gigqd(word)
 
     assert check.returncode == done.returncode == exit_codes.DATABASE_UNAVAILABLE
     sentence = f"{shop.home}/typo/jobs.db does not exist, and its folder does not exist"

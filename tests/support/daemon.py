@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 TESTS = Path(__file__).resolve().parent.parent
-# What becomes a daemon is a process of its own from the first line on.
 STARTS = {"run", "start", "restart"}
 _UP_WITHIN = 30.0
 FINISHED = ("completed", "failed", "timeout", "cancelled")
@@ -122,7 +121,7 @@ class Daemon:
     def _fork(self, variables: Mapping[str, str]) -> None:
         self._logs.append(self.home.with_name(f"{self.home.name}-run{len(self._logs)}.log"))
         process = fork_server.start(
-            "daemon on postgres" if is_address(self.address) else "daemon",
+            self._program,
             ["--config", str(self.config_path), "run"],
             folder=self.home,
             environment=variables,
@@ -131,6 +130,10 @@ class Daemon:
         self._processes.append(process)
         if not wait_until(self._is_up, _UP_WITHIN):
             raise RuntimeError(f"gigqd did not start:\n{self.log_text()}")
+
+    @property
+    def _program(self) -> str:
+        return "daemon on postgres" if is_address(self.address) else "daemon"
 
     def _execute(self, variables: Mapping[str, str]) -> None:
         outer = self
@@ -193,21 +196,18 @@ class Daemon:
         self._settings.update(settings or {})
         self.config_path.write_text(to_toml(self._settings) + text)
 
-    def command(
-        self, *arguments: str, timeout: float = 40.0, refused: bool = False
-    ) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, timeout: float = 40.0) -> subprocess.CompletedProcess[str]:
         """Run `gigqd` with this daemon's configuration, as a person would.
 
         Args:
             arguments: the command and its options.
             timeout: after so many seconds the command is killed.
-            refused: the command starts no daemon, so that a forked copy may run it.
         """
         words = ["--config", str(self.config_path), *arguments]
-        starts = STARTS.intersection(arguments) and not refused
-        if fork_server.serves(self.environment) and not starts:
+        if not self.fresh and fork_server.serves(self.environment):
+            program = self._program if STARTS.intersection(arguments) else "gigqd"
             return fork_server.run(
-                "gigqd", words, folder=Path.cwd(), environment=self.environment, timeout=timeout
+                program, words, folder=Path.cwd(), environment=self.environment, timeout=timeout
             )
         return subprocess.run(
             [sys.executable, "-m", "gigqd", *words],

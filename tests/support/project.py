@@ -54,7 +54,6 @@ class Project:
         *words: str,
         file: Path | None = None,
         become: bool = True,
-        refused: bool = False,
         **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a `gigqd` command of this project.
@@ -63,13 +62,12 @@ class Project:
             words: the command and its options.
             file: the configuration file; the project's own when it is not given.
             become: whether it is run as the project's account, when that is another one.
-            refused: the command starts no daemon, so that a forked copy may run it.
             environment: further variables.
         """
         start = self._become if become else self._become[-1:]
-        if start == [sys.executable] and (refused or not STARTS.intersection(words)):
+        if start == [sys.executable]:
             return fork_server.run(
-                "gigqd",
+                "daemon" if STARTS.intersection(words) else "gigqd",
                 ["--config", str(file or self.file), *words],
                 folder=self.home,
                 environment={**clean_environment(), **environment},
