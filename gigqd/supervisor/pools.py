@@ -60,8 +60,7 @@ class Pools:
     def fit(self, config: Config) -> None:
         """Open the slots that the configuration has and close those that it has not."""
         self.opened = True
-        staying = [slot for slot in self.workers() if not slot.retired]
-        for slot in slots_to_close(staying, config, self.busy_since):
+        for slot in slots_to_close(self._staying(), config, self.busy_since):
             self._children.retire(slot)
         for pool in config.pools:
             self._fit_pool(pool)
@@ -72,11 +71,15 @@ class Pools:
     def _fit_pool(self, pool: PoolConfig) -> None:
         limits = limits_of(pool)
         self._children.restarts.resize(pool.name, pool.size)
-        staying = [slot for slot in self.workers() if slot.pool == pool.name and not slot.retired]
+        staying = [slot for slot in self._staying() if slot.pool == pool.name]
         for slot in staying:
             slot.limits = limits
         for name in new_names(pool.name, pool.size - len(staying), taken=self._children.slots):
             self._children.add(name, pool.name, limits)
+
+    def _staying(self) -> list[Slot]:
+        """Return the slots that count for the sizes of pools; a canary is none of any pool's."""
+        return [slot for slot in self.workers() if not (slot.retired or slot.canary)]
 
     def replace_all(self) -> None:
         """Replace every child, each after its current job."""

@@ -246,6 +246,44 @@ def test_a_process_that_cannot_be_killed_holds_up_its_job_and_nothing_else(daemo
 
 @pytest.mark.fault("C14")
 @pytest.mark.root
+@pytest.mark.parametrize(("queue", "other"), [("default", "other"), ("other", "default")])
+def test_a_process_that_cannot_be_killed_holds_up_no_reload(
+    daemons, freezer, tmp_path, queue, other
+):
+    go = tmp_path / "go"
+    (tmp_path / "slow_shop.py").write_text(
+        "import pathlib, time\n"
+        f"while not pathlib.Path({str(go)!r}).exists():\n    time.sleep(0.02)\n"
+    )
+    pools = {
+        f"pools.{name}.{key}": value
+        for name in (queue, other)
+        for key, value in {"size": 1, "queues": [name], "timeout_grace": 0}.items()
+    }
+    daemon = daemons(pools)
+    busy = daemon.submit(jobs.beat, "busy", {"path": str(tmp_path / "beats")}, queue=other)
+    daemon.wait_for_calls("busy")
+    rules = {"timeout": 1, "max_attempts": 1, "queue": queue}
+    job_id = daemon.submit(jobs.sleep_py, "frozen", **rules)
+    (call,) = daemon.wait_for_calls("frozen")
+    freeze(freezer, call.pid)
+    daemon.configure({"code.imports": ["slow_shop"], "code.python_path": [str(tmp_path)]})
+
+    assert "not up after 1 s" in daemon.command("reload", "--timeout", "1").stderr
+    daemon.wait_for_event("tree_kill_incomplete", within=20)
+    daemon.wait_for_job(daemon.submit(jobs.ok, "meanwhile", queue=queue), "completed")
+    go.touch()
+    daemon.wait_for_event("reload_applied")
+    thaw(freezer)
+    (tmp_path / "beats.end").touch()
+
+    daemon.wait_for_job(job_id, "timeout")
+    daemon.wait_for_job(busy, "completed")
+    assert daemon.command("reload").returncode == 0
+
+
+@pytest.mark.fault("C14")
+@pytest.mark.root
 def test_a_stop_that_leaves_a_process_behind_says_so_by_its_exit_code(daemons, freezer):
     daemon = daemons({**KILLED_AT_ONCE, "daemon.stop_timeout": 1})
     for rule in ("P1", "P4", "P7"):
