@@ -28,11 +28,12 @@ class Exchanges:
     """The exchanges of one worker thread.
 
     Attributes:
-        seconds: the duration of the last one.
+        last_took: the duration in seconds of the last one that released nothing; a release takes
+            longer than the rest.
     """
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self.last_took = 0.0
         self._claimed: str | None = None
         self._is_unsettled = False
 
@@ -52,7 +53,8 @@ class Exchanges:
         self._claimed = request.first_id if request else None
         began = time.monotonic()
         done = settle_and_claim.exchange(db, batch, claimant, request)
-        self.seconds = time.monotonic() - began
+        if not batch.released:
+            self.last_took = time.monotonic() - began
         self._claimed = None
         self._is_unsettled = is_repeated and not batch
         return done._replace(settled=_recorded(db, batch, done.settled)) if is_repeated else done

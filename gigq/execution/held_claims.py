@@ -20,23 +20,26 @@ if TYPE_CHECKING:
 HELD_BACK = 0.006
 """Seconds that an outcome may wait, so that later ones are recorded with it."""
 
-_RECORDINGS = 2
 _HELD_BACK_MOST = 0.05
-"""Where the recording takes long, an outcome may wait for two recordings, but no longer than this.
-
-With many workers for few processors, or a slow disk, most of the time goes into recordings
-otherwise.
-"""
+"""The same where an exchange with the database takes long: then twice its time, up to this."""
 
 _STALE_AFTER = 0.1
 """Seconds after which a claim that has not started is released: much may have happened since."""
 
 _TOGETHER = 0.004
+"""Seconds that the jobs of a batch may take together."""
+
+_TOGETHER_MOST = 0.025
+"""The same where an exchange with the database takes long: then as long as that, up to this.
+
+Otherwise a worker does little else with many workers for few processors, or a slow disk or network.
+"""
+
 _SHORT = 0.001
 _WEIGHT = 0.1
 _GROWTH = 2
 _MOST_OF_THE_MEAN = 8
-"""A run that is longer than this many times the known mean is one that may have been preempted."""
+"""A preempted run that was not measured counts as at most this many times the known mean."""
 
 _MOST_FUNCTIONS = 1000
 
@@ -97,14 +100,14 @@ class HeldClaims:
             self._first_finished_at = now
         self._finished.append(Finished(claim, result, seconds))
 
-    def is_overdue(self, now: float, recording: float) -> bool:
+    def is_overdue(self, now: float, exchange: float) -> bool:
         """Return True when a result has been held back for as long as it may be.
 
         Args:
             now: the time.
-            recording: the duration of the last recording.
+            exchange: the duration of the last exchange with the database.
         """
-        longest = max(HELD_BACK, min(_RECORDINGS * recording, _HELD_BACK_MOST))
+        longest = max(HELD_BACK, min(2 * exchange, _HELD_BACK_MOST))
         return bool(self._finished) and now - self._first_finished_at >= longest
 
     def result_of(self, execution_id: str) -> ExecutionResult | None:
@@ -167,15 +170,15 @@ class BatchSizing:
         self._grown = 0
         self._mean = _TOGETHER
         self._of_function: dict[tuple[str, str], float] = {}
+        self._excused: set[tuple[str, str]] = set()
 
-    def size(self, recording: float = 0.0) -> int:
+    def size(self, exchange: float) -> int:
         """Return the number of jobs to claim now: twice the last one, while jobs are short.
 
         Args:
-            recording: the duration of the last recording. Jobs that take no longer together would
-                cost more time in recordings of their own than they wait for one another.
+            exchange: the duration of the last exchange with the database.
         """
-        together = max(_TOGETHER, min(recording, _HELD_BACK_MOST))
+        together = max(_TOGETHER, min(exchange, _TOGETHER_MOST))
         fitting = max(1, min(self._most, int(together / self._mean)))
         self._grown = min(self._grown * _GROWTH or 1, fitting)
         return self._grown
@@ -196,7 +199,7 @@ class BatchSizing:
         return self._of_function.get((module, name), math.inf) <= _SHORT
 
     def ran(self, claim: Claim, seconds: float, measured: PostMortem | None = None) -> None:
-        """Add one run to the means; one that was preempted counts with its processor time.
+        """Add one run to the means.
 
         Args:
             claim: the job.
@@ -207,13 +210,28 @@ class BatchSizing:
             return
         key = (claim.function.module, claim.function.name)
         known = self._of_function.get(key)
-        most = _MOST_OF_THE_MEAN * (self._mean if known is None else known)
-        if seconds > most and self._was_preempted() and measured and measured.cpu_time is not None:
-            seconds = min(seconds, measured.cpu_time)
+        if known is not None and seconds > _SHORT:
+            seconds = self._without_preemption(key, seconds, known, measured)
+        elif self._excused:
+            self._excused.discard(key)
         self._mean += _WEIGHT * (seconds - self._mean)
         if known is None and len(self._of_function) >= _MOST_FUNCTIONS:
             self._of_function.clear()
         self._of_function[key] = seconds if known is None else known + _WEIGHT * (seconds - known)
+
+    def _without_preemption(
+        self, key: tuple[str, str], seconds: float, known: float, measured: PostMortem | None
+    ) -> float:
+        """Return the processor time of a preempted run, but not for two runs in a row.
+
+        A function that sleeps uses little of it, and must become known to be long.
+        """
+        if not self._was_preempted() or key in self._excused:
+            self._excused.discard(key)
+            return seconds
+        self._excused.add(key)
+        cpu_time = measured.cpu_time if measured else None
+        return min(seconds, _MOST_OF_THE_MEAN * known if cpu_time is None else cpu_time)
 
     def _was_preempted(self) -> bool:
         """Return True when the thread was preempted since the last call, which costs 0.6 us."""

@@ -181,12 +181,13 @@ class Runner:
 
     def _next(self, *, more: bool) -> Claim | None:
         """Return the next claim to run: a held one, or the first of a new batch."""
-        now = time.monotonic()
+        now, exchange = time.monotonic(), self.exchanges.last_took
         ahead = self._held.first(now) if more else None
         if ahead is None or not self._batch_sizing.is_short(ahead):
-            return self._exchange(more=more, most=self._batch_sizing.size(self.exchanges.seconds))
-        if self._held.is_overdue(now, self.exchanges.seconds):
+            return self._exchange(more=more, most=self._batch_sizing.size(exchange))
+        if self._held.is_overdue(now, exchange):
             self._settle(self._held.finished)
+            return self._next(more=more)  # the claims may be too old by now
         return self._held.next()
 
     def _release(self) -> None:
@@ -212,8 +213,7 @@ class Runner:
     def _swap(self, *, more: bool, most: int) -> list[dict[str, Any]]:
         self.transactions.end_of_batch()
         self._fail_unreadable()
-        batch = self._held.release()
-        done = settle_and_claim.Exchanged([], [], [])
+        batch, done = self._held.release(), settle_and_claim.Exchanged([], [], [])
         if more:
             sharers, may_claim = self.settings.sharers, self._callbacks.may_claim
             unknown, fits = self.unknown.names(), self._batch_sizing.fits
@@ -306,8 +306,12 @@ class Runner:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        id_, db = claim.execution_id, self.store.database
-        result, complete_job = self._held.result_of(id_), self._overrides.complete_job
+        id_, db, complete_job = (
+            claim.execution_id,
+            self.store.database,
+            self._overrides.complete_job,
+        )
+        result = self._held.result_of(id_)
         if result and complete_job and (end := settle_and_claim.final_outcome(db, id_, result)):
             value = codec.decode(end.result)
             complete_job(claim.job_id, id_, end.status, result=value, error=end.error)

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sqlite3
+import time
 
 import pytest
 from support import jobs_to_run
@@ -26,7 +27,7 @@ def every_tiny_job_is_short(monkeypatch):
     """However busy the machine is; `long` alone is long."""
     monkeypatch.setattr(BatchSizing, "fits", lambda _self, row: row["function_name"] != "long")
     monkeypatch.setattr(BatchSizing, "is_short", lambda _self, claim: claim.function.name != "long")
-    monkeypatch.setattr(BatchSizing, "size", lambda self, _recording: self._most)
+    monkeypatch.setattr(BatchSizing, "size", lambda self, _exchange: self._most)
 
 
 @pytest.fixture(autouse=True)
@@ -347,6 +348,49 @@ def test_an_outcome_is_held_back_no_longer_than_a_few_milliseconds(
 
     assert held_claims.HELD_BACK <= 0.01
     assert exchanges == [(0, 0, 5), *[(1, 0, 0)] * 4, (1, 0, 0)]
+
+
+def slow_exchanges(monkeypatch, seconds):
+    """Have every exchange take longer than it does."""
+    real = settle_and_claim.exchange
+
+    def slow(*arguments):
+        until = time.monotonic() + seconds
+        done = real(*arguments)
+        while time.monotonic() < until:
+            pass
+        return done
+
+    monkeypatch.setattr(settle_and_claim, "exchange", slow)
+
+
+def test_the_size_of_a_batch_and_the_wait_of_outcomes_follow_the_last_exchange(
+    queue, worker, monkeypatch
+):
+    sizes, waits = [], []
+    monkeypatch.setattr(BatchSizing, "size", lambda _self, exchange: sizes.append(exchange) or 2)
+    monkeypatch.setattr(
+        held_claims.HeldClaims, "is_overdue", lambda _self, _now, exchange: waits.append(exchange)
+    )
+    slow_exchanges(monkeypatch, 0.02)
+    submit(queue, 4)
+    worker.work_off(lambda: True)
+
+    assert sizes[0] == 0.0
+    assert min(*sizes[1:], *waits) >= 0.02
+
+
+def test_a_claim_that_has_become_old_during_a_slow_settlement_is_handed_back(
+    queue, worker, monkeypatch, exchanges
+):
+    monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 0.0)
+    monkeypatch.setattr("gigq.execution.held_claims._HELD_BACK_MOST", 0.0)
+    monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 0.5)
+    submit(queue, 3)
+    slow_exchanges(monkeypatch, 0.6)
+    worker.work_off(lambda: True)
+
+    assert exchanges[:3] == [(0, 0, 3), (1, 0, 0), (0, 2, 2)]
 
 
 def test_what_is_held_is_handed_back_when_its_turn_does_not_come_soon(

@@ -77,13 +77,13 @@ def test_an_outcome_is_held_back_for_a_few_milliseconds_from_the_first_one():
     assert held.is_overdue(100.0071, 0.001)
 
 
-def test_where_recordings_take_long_an_outcome_waits_for_two_of_them_within_limits():
+def test_where_exchanges_take_long_an_outcome_waits_for_two_of_them_within_limits():
     held = holding(A)
     held.finish(held.next(), COMPLETED, 100.0)
 
-    assert not held.is_overdue(100.039, recording=0.02)
-    assert held.is_overdue(100.041, recording=0.02)
-    assert held.is_overdue(100.051, recording=5.0)
+    assert not held.is_overdue(100.039, exchange=0.02)
+    assert held.is_overdue(100.041, exchange=0.02)
+    assert held.is_overdue(100.051, exchange=5.0)
 
 
 def test_the_time_counts_anew_once_everything_is_settled():
