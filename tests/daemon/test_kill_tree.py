@@ -350,7 +350,7 @@ def test_a_tag_reads_back_as_it_was_written(tag: Tag) -> None:
 
 @pytest.mark.daemon
 def test_no_child_gets_away_from_a_daemon_that_was_given_hardly_any_environment(daemons):
-    daemon = daemons({"pools.default.timeout_grace": 0}, start=False)
+    daemon = daemons({"pools.default.timeout_grace": 0}, start=False, fresh=True)
     daemon.environment = {"PATH": os.defpath}
     daemon.start()
     seen = daemon.submit(jobs.environment, "sees", {"names": ["PATH", "GIGQD_FILLER"]})

@@ -26,7 +26,7 @@ PASSWORD = "hunter2hunter2"
 @pytest.fixture
 def daemon(daemons: Callable[..., Daemon]) -> Iterator[Daemon]:
     """A daemon whose configuration has the password; the server of the tests asks for none."""
-    found = daemons(start=False)
+    found = daemons(start=False, fresh=True)
     found.configure({"queue.database": with_password(found.address)})
     found.start()
     yield found

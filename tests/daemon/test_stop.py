@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 import psutil
 import pytest
 from support import failing, jobs
+from support.daemon import on_both_databases
 from support.waiting import wait_until
 
 from gigqd.errors import GigqdError
@@ -18,8 +19,9 @@ pytestmark = pytest.mark.daemon
 
 
 @pytest.mark.fault("B2")
+@on_both_databases
 def test_running_jobs_finish_and_waiting_ones_stay(daemons):
-    daemon = daemons({"pools.default.size": 1})
+    daemon = daemons({"pools.default.size": 1}, fresh=True)  # to the end of the interpreter
     path = daemon.home / "go"
     running = daemon.submit(jobs.wait_for_file, "running", {"path": str(path)})
     waiting = daemon.submit(jobs.ok, "waiting")

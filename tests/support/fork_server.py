@@ -33,14 +33,18 @@ _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 # server's command line instead of its own, so the server starts with a large block.
 _LARGE_BLOCK = {"FORK_SERVER_FILLER": "-" * 4096}
 
+_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if not name.startswith(("GIGQ", "PYTHON"))
+}
+"""The environment of the servers, without what one test may change for itself."""
+
 _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
 def serves(environment: Mapping[str, str]) -> bool:
     """Return whether a forked copy behaves in an environment as a fresh interpreter does."""
-    own = _environment()
-    names = {name for name in {*own, *environment} if name.startswith(_READ_AT_START)}
-    return all(own.get(name) == environment.get(name) for name in names)
+    names = {name for name in {*_ENVIRONMENT, *environment} if name.startswith(_READ_AT_START)}
+    return all(_ENVIRONMENT.get(name) == environment.get(name) for name in names)
 
 
 def run(
@@ -117,6 +121,9 @@ class ForkedProcess:
         pid = _number(answer, time.monotonic() + _FORKS_WITHIN)
         assert pid is not None, "the fork server did not start the process"
         self.pid = pid
+        self._descriptor: int | None = None
+        with suppress(ProcessLookupError):  # it has ended, and another process may get its number
+            self._descriptor = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
@@ -135,15 +142,16 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         """Signal it, unless it has ended."""
-        if self.poll() is None:
+        if self.poll() is None and self._descriptor is not None:
             with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                signal.pidfd_send_signal(self._descriptor, number)
 
     def _look(self, seconds: float) -> int | None:
         if self._answer is not None:
             self._code = _number(self._answer, time.monotonic() + seconds)
             if self._code is not None:
-                os.close(self._answer)
+                for descriptor in filter(None, (self._answer, self._descriptor)):
+                    os.close(descriptor)
                 self._answer = None
         return self._code
 
@@ -163,7 +171,7 @@ def _server(program: str) -> socket.socket:
             command = [sys.executable, fork_server_program.__file__, program, str(theirs.fileno())]
             process = subprocess.Popen(
                 command,
-                env={**_environment(), **_LARGE_BLOCK},
+                env={**_ENVIRONMENT, **_LARGE_BLOCK},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -194,10 +202,6 @@ def _ask(
     finally:
         os.close(reply)
     return answer
-
-
-def _environment() -> dict[str, str]:
-    return {name: v for name, v in os.environ.items() if not name.startswith(("GIGQ", "PYTHON"))}
 
 
 def _wait(answer: int, command: list[str], timeout: float) -> int:

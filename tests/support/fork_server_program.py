@@ -8,6 +8,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import time
@@ -115,6 +116,8 @@ def _become(fds: list[int]) -> None:
     """Take the streams in a second copy; the first one reports how that ends."""
     *streams, reply = fds
     if pid := os.fork():
+        for fd in streams:
+            os.close(fd)
         _report(pid, reply)
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
@@ -123,6 +126,7 @@ def _become(fds: list[int]) -> None:
 
 
 def _report(pid: int, reply: int) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the tests clean up and need the report
     os.write(reply, pid.to_bytes(8, "little", signed=True))
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     os.write(reply, code.to_bytes(8, "little", signed=True))

@@ -1,12 +1,14 @@
 """The forked interpreters in which tests run commands."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support import fork_server
+from support.waiting import wait_until
 
 from gigq import __version__
 
@@ -52,3 +54,18 @@ def test_a_copy_ends_as_python_does(text, code, printed):
 
     assert (copy.returncode, copy.stdout) == (fresh.returncode, fresh.stdout) == (code, printed)
     assert copy.stderr.splitlines()[-1:] == fresh.stderr.splitlines()[-1:]
+
+
+def test_a_command_that_goes_on_has_a_group_of_its_own_and_ends_by_a_signal(tmp_path):
+    text = "import os, time; print(os.getpgid(0), flush=True); time.sleep(60)"
+    log = tmp_path / "log"
+    process = fork_server.start("-c", [text], folder=tmp_path, environment=os.environ, log=log)
+    printed = wait_until(log.read_text)
+    before = process.poll()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.01)
+    process.send_signal(signal.SIGTERM)
+
+    assert (before, process.wait(30), process.poll()) == (None, -15, -15)
+    assert printed == f"{process.pid}\n"
+    process.send_signal(signal.SIGTERM)
