@@ -306,12 +306,8 @@ class Runner:
     # Settling.
 
     def _finish(self, claim: Claim) -> None:
-        id_, db, complete_job = (
-            claim.execution_id,
-            self.store.database,
-            self._overrides.complete_job,
-        )
-        result = self._held.result_of(id_)
+        id_, db = claim.execution_id, self.store.database
+        result, complete_job = self._held.result_of(id_), self._overrides.complete_job
         if result and complete_job and (end := settle_and_claim.final_outcome(db, id_, result)):
             value = codec.decode(end.result)
             complete_job(claim.job_id, id_, end.status, result=value, error=end.error)

@@ -69,7 +69,10 @@ def test_a_job_waits_without_an_attempt_and_runs_after_a_reload_with_its_functio
     waiting = wait_until(
         lambda: (job := daemon.job(job_id))["status"] == "pending" and not job["executions"] and job
     )
-    shown, examined = daemon.gigq("status", job_id).stdout, daemon.gigq("doctor").stdout
+    shown = wait_until(
+        lambda: "Waiting:" in (text := daemon.gigq("status", job_id).stdout) and text
+    )
+    examined = daemon.gigq("doctor").stdout
     deploy(code)
     reloaded = daemon.command("reload", "--wait")
     done = daemon.wait_for_job(job_id)
