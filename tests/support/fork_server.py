@@ -44,6 +44,7 @@ _servers: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 def serves(environment: Mapping[str, str]) -> bool:
     """Return whether a forked copy behaves in an environment as a fresh interpreter does."""
     names = {name for name in {*_ENVIRONMENT, *environment} if name.startswith(_READ_AT_START)}
+    names.discard("PYTHON")  # the Makefile's own
     return all(_ENVIRONMENT.get(name) == environment.get(name) for name in names)
 
 

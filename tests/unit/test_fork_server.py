@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import fork_server
+from support.configs import clean_environment
 from support.waiting import wait_until
 
 from gigq import __version__
@@ -20,6 +21,10 @@ done = fork_server.run("gigqd", ["--version"], folder="/", environment=os.enviro
 fork_server.close()
 print(done.returncode, done.stdout + done.stderr)
 """
+
+
+def test_most_commands_of_this_run_can_be_forked():
+    assert fork_server.serves(clean_environment())
 
 
 def test_gigqd_runs_below_tests_that_were_given_hardly_any_environment():
