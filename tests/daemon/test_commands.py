@@ -345,6 +345,7 @@ def test_a_start_that_fails_prints_the_cause_and_leaves_nothing_running(detached
     ],
 )
 def test_start_is_refused_in_a_unit(detached, unit):
+    detached.fresh = True  # the parent of the command is what a unit has started
     detached.environment |= unit
 
     code, text = last_words(detached.command("start"))

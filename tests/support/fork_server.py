@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-_FORKS_WITHIN = 30.0
+_FORKS_WITHIN = _REPORTED_WITHIN = 30.0
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 
 # gigqd executes itself again when its environment block is small. A forked copy would execute the
@@ -128,7 +128,7 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
-        return self._look(0.0)
+        return self._look(_REPORTED_WITHIN if self._has_ended() else 0.0)
 
     def wait(self, timeout: float) -> int:
         """Wait until it has ended; its exit code, negative for a signal.
@@ -147,13 +147,17 @@ class ForkedProcess:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, number)
 
+    def _has_ended(self) -> bool:
+        """Whether it has ended; its exit code comes a moment later."""
+        return self._descriptor is None or bool(select.select([self._descriptor], [], [], 0)[0])
+
     def _look(self, seconds: float) -> int | None:
         if self._answer is not None:
             self._code = _number(self._answer, time.monotonic() + seconds)
             if self._code is not None:
                 for descriptor in filter(None, (self._answer, self._descriptor)):
                     os.close(descriptor)
-                self._answer = None
+                self._answer = self._descriptor = None
         return self._code
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from support import fork_server
 from support.configs import clean_environment
@@ -74,3 +75,12 @@ def test_a_command_that_goes_on_has_a_group_of_its_own_and_ends_by_a_signal(tmp_
     assert (before, process.wait(30), process.poll()) == (None, -15, -15)
     assert printed == f"{process.pid}\n"
     process.send_signal(signal.SIGTERM)
+
+
+def test_the_exit_code_is_known_as_soon_as_the_process_has_ended(tmp_path):
+    for number in range(20):
+        log = tmp_path / f"log{number}"
+        process = fork_server.start("-c", ["3"], folder=tmp_path, environment=os.environ, log=log)
+        wait_until(lambda pid=process.pid: not psutil.pid_exists(pid))
+
+        assert process.poll() == 0
