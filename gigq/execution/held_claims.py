@@ -217,6 +217,7 @@ class BatchSizing:
         self._mean += _WEIGHT * (seconds - self._mean)
         if known is None and len(self._of_function) >= _MOST_FUNCTIONS:
             self._of_function.clear()
+            self._excused.clear()
         self._of_function[key] = seconds if known is None else known + _WEIGHT * (seconds - known)
 
     def _without_preemption(

@@ -164,6 +164,15 @@ def test_batches_stay_as_large_where_every_third_run_is_preempted():
     assert [sizing.size(0.0) for _ in range(8)][-1] == 64
 
 
+def test_of_very_many_functions_the_preempted_runs_are_forgotten_too():
+    sizing = BatchSizing(64, count(1).__next__)
+    for number in range(3000):
+        sizing.ran(of(f"f{number}"), SHORT)
+        sizing.ran(of(f"f{number}"), LONG, PostMortem(cpu_time=SHORT))
+
+    assert len(sizing._excused) <= 1000
+
+
 def test_processor_time_of_other_threads_makes_no_run_longer_than_it_was():
     sizing = after(BatchSizing(64, count(1).__next__), *[SHORT] * 100)
     sizing.ran(of(), 0.0011, PostMortem(cpu_time=5.0))
