@@ -21,7 +21,7 @@ def test_a_stopped_idle_worker_is_replaced(daemons):
     victim, other = daemon.worker_pids()
 
     os.kill(victim, signal.SIGSTOP)
-    wait_until(lambda: len(pids := daemon.worker_pids()) == 2 and victim not in pids, 15)
+    wait_until(lambda: len(pids := daemon.worker_pids()) == 2 and victim not in pids)
 
     assert other in daemon.worker_pids()
 

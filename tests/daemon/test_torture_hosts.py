@@ -9,12 +9,14 @@ import sys
 
 import pytest
 from guards import read_guards
+from support.faketime import needs_faketime
 from support.tree import ROOT
 from torture.hosts.namespaces import are_possible
 
 pytestmark = [
     pytest.mark.daemon,
     pytest.mark.root,
+    needs_faketime,
     pytest.mark.skipif(
         not are_possible(), reason="this account may not make namespaces with a network here"
     ),

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).resolve().parent.parent
 STARTS = {"run", "start", "restart"}
 _UP_WITHIN = 30.0
+_BEFORE_READY = ("empty", "booting")
 FINISHED = ("completed", "failed", "timeout", "cancelled")
 
 _DEFAULTS: dict[str, Any] = {
@@ -351,6 +352,8 @@ class Daemon:
     def tagged_pids(self) -> list[int]:
         """Every living process that carries the tag of one of its workers."""
         is_file = self.place == self.address
+        if not is_file and not Path(f"{self.place}.gigq").exists():
+            return []  # it was never started: the tag is the number of a lock file in this folder
         home = home_of(self.place) if is_file else home_with(run_locks.id_of_lock_file(self.place))
         tags = {pid: tag_of(pid) for pid in syscalls.all_pids()}
         return [pid for pid, tag in tags.items() if tag is not None and tag.home == home]
@@ -409,8 +412,8 @@ class Daemon:
             return False
         with suppress(NotRunning, NotAnswering):
             answer = self.client.ask("status", within=1.0)
-            is_filled = all(slot["state"] != "empty" for slot in answer["slots"])
-            return bool(answer["state"] == "running") and is_filled
+            are_ready = all(slot["state"] not in _BEFORE_READY for slot in answer["slots"])
+            return bool(answer["state"] == "running") and are_ready
         return False
 
     @property

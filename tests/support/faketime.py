@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 _SUPPORT = Path(__file__).parent
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-needs_faketime = pytest.mark.skipif(
-    LIBRARY is None, reason="libfaketime is not installed (Debian: faketime)"
-)
+MISSING = "libfaketime is not installed (Debian: faketime)"
+needs_faketime = pytest.mark.skipif(LIBRARY is None, reason=MISSING)
 
 SUBMIT = """
 import json, sys

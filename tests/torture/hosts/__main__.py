@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 
+from support import faketime
 from torture import command
 from torture.hosts.namespaces import are_possible
 from torture.hosts.report import figures
@@ -24,6 +25,9 @@ def main() -> int:
     options = parser.parse_args()
     if not are_possible():
         command.say("this account may not make namespaces with a network here")
+        return _IMPOSSIBLE
+    if faketime.LIBRARY is None:
+        command.say(faketime.MISSING)
         return _IMPOSSIBLE
     home = command.prepare(options)
     replay = f"make torture-hosts SEED={options.seed} DURATION={options.duration:g}"
