@@ -101,8 +101,10 @@ def test_a_stop_while_workers_boot_starts_no_further_one(daemons, tmp_path):
             "code.imports": ["slow"],
             "pools.default.size": 3,
             "daemon.stop_timeout": "1s",
-        }
+        },
+        start=False,
     )
+    daemon.start(all_workers=False)
     wait_until(lambda: len(list(tmp_path.glob("slow-*"))) == 2)
 
     daemon.signal(signal.SIGTERM)

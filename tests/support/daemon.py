@@ -89,6 +89,7 @@ class Daemon:
         self.excused: dict[str, str] = {}
         self.baseline: tuple[int, int] | None = None
         self._left_nothing = False
+        self._not_yet = _BEFORE_READY
         self._queues: dict[str, JobQueue] = {}
         self.configure(settings)
 
@@ -105,12 +106,14 @@ class Daemon:
 
     # --- its life ----------------------------------------------------------------------------
 
-    def start(self, **environment: str) -> None:
+    def start(self, *, all_workers: bool = True, **environment: str) -> None:
         """Run `gigqd run` until it answers that it is running.
 
         Args:
+            all_workers: also wait until none of its workers boots any more.
             environment: further variables for this run.
         """
+        self._not_yet = _BEFORE_READY if all_workers else _BEFORE_READY[:1]
         variables = {**self.environment, **environment}
         forks = not self.fresh and self.interpreter == sys.executable
         if forks and fork_server.serves(variables):
@@ -412,8 +415,8 @@ class Daemon:
             return False
         with suppress(NotRunning, NotAnswering):
             answer = self.client.ask("status", within=1.0)
-            are_ready = all(slot["state"] not in _BEFORE_READY for slot in answer["slots"])
-            return bool(answer["state"] == "running") and are_ready
+            are_there = all(slot["state"] not in self._not_yet for slot in answer["slots"])
+            return bool(answer["state"] == "running") and are_there
         return False
 
     @property
