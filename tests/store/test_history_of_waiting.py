@@ -196,9 +196,13 @@ class HistoriesOnPostgres(Histories):
 
 
 TestHistories = pytest.mark.timeout(300)(Histories.TestCase)
-TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(
+    max_examples=settings.default.max_examples * 3, stateful_step_count=40, deadline=None
+)
 TestHistoriesOnPostgres = HistoriesOnPostgres.TestCase
-TestHistoriesOnPostgres.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestHistoriesOnPostgres.settings = settings(
+    max_examples=settings.default.max_examples, stateful_step_count=40, deadline=None
+)
 
 
 def test_a_delayed_child_is_due_from_the_end_of_a_parent_that_ran_longer(
