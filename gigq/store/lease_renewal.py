@@ -52,6 +52,10 @@ class LeaseRenewal:
         self.renew()
         return True
 
+    def make_due(self) -> None:
+        """Let the next call of `renew_if_due` renew the lease, however long it still lasts."""
+        self._due_at = 0.0
+
     def renew(self) -> None:
         """Renew the lease, which counts from before the renewal was sent.
 

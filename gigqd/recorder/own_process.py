@@ -45,8 +45,10 @@ class OwnProcess:
             self._renewal = LeaseRenewal(storage.database, process, Lease(*cell.lease))
 
     def begin(self) -> None:
-        """Start anew: the database may be another one."""
+        """Start anew: the database may be another one, or one that takes no writes."""
         self._is_shown = False
+        if self._renewal is not None:
+            self._renewal.make_due()
 
     def show(self) -> None:
         """Add the row on a file, once, and delete the rows of processes that have ended.

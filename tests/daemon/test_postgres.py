@@ -56,7 +56,7 @@ class Server:
 @pytest.fixture
 def served(daemons: Callable[..., Daemon]) -> Iterator[tuple[Daemon, Server]]:
     """A daemon with two workers whose role is its own."""
-    daemon = daemons(start=False)
+    daemon = daemons(start=False, lease=180)
     address = daemon.address
     stores.begun_at(address)
     with (
@@ -93,6 +93,20 @@ def test_connections_that_are_ended_are_made_again_and_the_workers_stay(served):
     assert daemon.wait_for_job(later)["status"] == "completed"
     assert daemon.worker_pids() == workers
     assert daemon.events("worker_exited") == []
+
+
+@pytest.mark.fault("G3")
+def test_a_daemon_that_comes_back_to_a_read_only_server_says_so_before_it_has_to_write(served):
+    daemon, server = served
+    before = len(daemon.log())
+    server.alter("SET default_transaction_read_only = on")
+    # Otherwise it would write first when it renews its lease, a third of its length later.
+    wait_until(lambda: "read-only transaction" in str(daemon.status()["reason"]))
+
+    states = [one["event"] for one in daemon.log()[before:] if one["event"].startswith("db_")]
+    assert states == ["db_down"]
+    server.alter("RESET default_transaction_read_only")
+    wait_until(lambda: daemon.status()["state"] == "running", 10)
 
 
 @pytest.mark.fault("G3")
