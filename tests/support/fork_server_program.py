@@ -24,7 +24,15 @@ _PACKAGES = {
 }
 """Packages of which every module is imported."""
 
-_EVERY_DAEMON_IMPORTS = ("gigqd.host.installation", "gigqd.cli", "gigqd.supervisor.loop")
+_EVERY_DAEMON_IMPORTS = (
+    "gigqd.host.installation",
+    "gigqd.cli.run",
+    "gigqd.cli.start_checks",
+    "gigqd.supervisor.loop",
+    "gigqd.worker.worker",
+    "gigqd.worker.preload",
+    "gigqd.recorder.recorder",
+)
 _ROOT = __file__.rsplit("/", 3)[0]
 
 _code: list[int] = []
