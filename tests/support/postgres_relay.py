@@ -18,13 +18,16 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_SOCKET = ".s.PGSQL.5432"
 _QUERY, _PARSE, _BIND = b"Q", b"P", b"B"
 _BACKEND_KEY, _READY = b"K", b"Z"
 
 
 class Relay:
     """Passes the messages of the protocol on, both ways, until a statement that it is to cut at.
+
+    Args:
+        folder: the folder of its socket.
+        server: the socket of the server; the relay's has the same name.
 
     Attributes:
         folder: the folder of its socket, for the `host` of an address.
@@ -40,13 +43,13 @@ class Relay:
         self.hides_process = False
         self.keeps_open = False
         self.cuts = 0
-        self._server = str(server / _SOCKET)
+        self._server = str(server)
         self._pattern: re.Pattern[bytes] | None = None
         self._skip = 0
         self._forwards = False
         self._links: list[_Link] = []
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(folder / _SOCKET))
+        self._listener.bind(str(folder / server.name))
         self._listener.listen()
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
@@ -163,25 +166,19 @@ class _Link:
 
 
 @contextmanager
-def relaying(server: Path) -> Iterator[Relay]:
-    """A relay to the server whose socket is in a folder."""
+def relaying_to(address: str) -> Iterator[Relay]:
+    """A relay to the server of an address; the test is skipped where it has no socket."""
+    options = parse_qs(urlsplit(address).query)
+    if not options["host"][0].startswith("/"):
+        pytest.skip("the server of this run has no socket")
+    (port,) = options.get("port", ["5432"])
     folder = Path(tempfile.mkdtemp(prefix="gigq-relay-"))  # a socket's path must be short
-    relay = Relay(folder, server)
+    relay = Relay(folder, Path(options["host"][0], f".s.PGSQL.{port}"))
     try:
         yield relay
     finally:
         relay.close()
         shutil.rmtree(folder)
-
-
-@contextmanager
-def relaying_to(address: str) -> Iterator[Relay]:
-    """A relay to the server of an address; the test is skipped where it has no socket."""
-    folder = parse_qs(urlsplit(address).query)["host"][0]
-    if not folder.startswith("/"):
-        pytest.skip("the server of this run has no socket")
-    with relaying(Path(folder)) as found:
-        yield found
 
 
 def through(relay: Relay, address: str) -> str:
