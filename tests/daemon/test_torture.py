@@ -10,8 +10,6 @@ import pytest
 from support import postgres
 from support.tree import ROOT
 
-from gigq.model.ids import new_id
-
 pytestmark = pytest.mark.daemon
 
 SEED = 1
@@ -20,11 +18,14 @@ SECONDS = 10
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request):
-    """What the run has: a file, a server of its own, or a schema of the server that is given."""
+    """What the run has: a file, a server of its own, or a database of the server that is given.
+
+    It looks at the sessions of its database, so no other test may have one there.
+    """
     if request.param == "sqlite" or postgres.SERVER not in os.environ:
         yield request.param
         return
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as address:
+    with postgres.fresh_database() as address:
         yield address
 
 
