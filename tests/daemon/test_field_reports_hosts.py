@@ -12,7 +12,7 @@ from support.postgres_standby import with_standby
 from support.raw_sql import Program
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.daemon
+pytestmark = [pytest.mark.daemon, pytest.mark.long]
 
 LEASE = 6
 # A process namespace is another host to gigq: it cannot see the daemon, nor the end of it.

@@ -195,7 +195,7 @@ class HistoriesOnPostgres(Histories):
     kind = "postgres"
 
 
-TestHistories = pytest.mark.timeout(300)(Histories.TestCase)
+TestHistories = pytest.mark.long(pytest.mark.timeout(300)(Histories.TestCase))
 TestHistories.settings = settings(
     max_examples=settings.default.max_examples * 3, stateful_step_count=40, deadline=None
 )
