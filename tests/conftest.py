@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector leave out the nine thousand tests whenever it looks at all."""
+    """Let the garbage collector pass over the tests themselves, which stay until the end."""
     gc.collect()
     gc.freeze()
 

@@ -106,7 +106,7 @@ def test_a_daemon_that_comes_back_to_a_read_only_server_says_so_before_it_has_to
     states = [one["event"] for one in daemon.log()[before:] if one["event"].startswith("db_")]
     assert states == ["db_down"]
     server.alter("RESET default_transaction_read_only")
-    wait_until(lambda: daemon.status()["state"] == "running", 10)
+    wait_until(lambda: daemon.status()["state"] == "running")
 
 
 @pytest.mark.fault("G3")
