@@ -93,9 +93,9 @@ def _migrate_online(session: Session, begin: Begin) -> None:
 @contextmanager
 def _writing(db: Database) -> Iterator[Session]:
     """Open the transaction that migrates; a file of GigQ 0.5.1 has references to keep."""
-    from gigq.store.upgrade_0_5_1 import upgrade
+    from gigq.store.upgrade_0_5_1.references import references_kept
 
-    with upgrade.references_kept(db) as one, one.transaction(durable=True) as session:
+    with references_kept(db) as one, one.transaction(durable=True) as session:
         yield session
 
 
@@ -205,6 +205,9 @@ def _old_rows_kept(session: Session, *, is_new: bool) -> Iterator[None]:
         from gigq.store.postgres.adoption import adopt
 
         adopt(session, steps(dialect)[0][1].read_text(encoding="utf-8"))
+        yield
+        return
+    if not session.all("named_objects"):
         yield
         return
     from gigq.store.upgrade_0_5_1 import upgrade

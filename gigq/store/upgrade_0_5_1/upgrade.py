@@ -8,13 +8,11 @@ triggers that a user added are kept. See docs/decisions/0003-the-0.5.1-file-is-u
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gigq.errors import UnsupportedStore
 from gigq.model import clock
 from gigq.model.ids import new_id
-from gigq.store.database import Database
 from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.statements import read
 from gigq.store.table_definition import folded, quoted
@@ -41,37 +39,6 @@ _JOB_COLUMNS = (
     *("result", "error", "started_at", "completed_at", "worker_id", "pass_parent_results"),
     *("retry_delay", "retry_after"),
 )
-
-
-@contextmanager
-def references_kept(db: Database) -> Iterator[Database]:
-    """Keep the names in other tables, views and triggers while the tables are replaced.
-
-    Foreign keys are off during that: dropping a table would delete the rows that refer to it.
-
-    Yields:
-        The database on one connection: a subclass may switch foreign keys on for each new one.
-
-    Raises:
-        UnsupportedStore: foreign keys are on, in a transaction that the caller has opened.
-    """
-    with db.read() as session:
-        row = session.one("foreign_keys") or {}
-    enforced = bool(row.get("foreign_keys"))
-    if enforced and session.connection.in_transaction:
-        raise UnsupportedStore(
-            "the schema cannot be changed in a transaction that enforces foreign keys; open the "
-            "queue once before it"
-        )
-    if enforced:
-        session.run("switch_foreign_keys_off")
-    session.run("keep_references")
-    try:
-        yield Database(lambda: session.connection, db.lock_timeout)
-    finally:
-        session.run("follow_references")
-        if enforced:
-            session.run("switch_foreign_keys_on")
 
 
 def examine(session: Session, fresh: Mapping[str, Collection[str]]) -> list[OldTable]:
