@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import time
-import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ def note(ledger: str, **fields: Any) -> None:
 @contextmanager
 def noted(ledger: str, job: str) -> Iterator[None]:
     """Note the start and the end of one call; an end by an exception is an end, too."""
-    call = uuid.uuid4().hex
+    call = os.urandom(16).hex()
     context = pipeline._state.job
     job_id, execution = context.get("job_id"), context.get("execution")
     fields = {"job": job, "call": call, "job_id": job_id, "execution": execution}

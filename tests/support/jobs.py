@@ -2,18 +2,16 @@
 
 Each takes a ledger, a file outside the queue, and the key of the job it stands for. Every call
 appends a line when it starts and one when it ends; what a killed call never writes is its end.
+What few of them use is imported late, because each worker of each test imports this module.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import logging
-import multiprocessing
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -246,11 +244,13 @@ def unjsonable(ledger: str, job: str) -> Any:
 
 def print_and_hang(ledger: str, job: str) -> None:
     """Write a line in each way there is, and stay."""
+    import subprocess
+
     with noted(ledger, job):
         print("to stdout")  # noqa: T201 - it is what this job does
         print("to stderr", file=sys.stderr)  # noqa: T201
         subprocess.run(["echo", "from a child"], check=True)
-        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+        _lock_twice(ctypes.CDLL(None))
 
 
 def print_much(ledger: str, job: str, megabytes: int) -> None:
@@ -265,15 +265,22 @@ def print_much(ledger: str, job: str, megabytes: int) -> None:
 
 
 def sleep_c(ledger: str, job: str) -> None:
-    """Be in one call to C for minutes, the interpreter lock released."""
+    """Be in one call to C for ever, the interpreter lock released."""
     with noted(ledger, job):
-        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**31 - 1)
+        _lock_twice(ctypes.CDLL(None))
 
 
 def hold_gil(ledger: str, job: str) -> None:
-    """Be in one call to C for hours that never releases the interpreter lock."""
+    """Be in one call to C for ever, the interpreter lock held."""
     with noted(ledger, job):
-        sum(range(10**14))
+        _lock_twice(ctypes.PyDLL(None))
+
+
+def _lock_twice(library: ctypes.CDLL) -> None:
+    """Wait for a mutex that this thread holds already: no signal ends it, and it costs nothing."""
+    mutex = ctypes.create_string_buffer(128)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
 
 
 def ignore_signals(ledger: str, job: str) -> None:
@@ -376,6 +383,8 @@ _BY = {"fork": _linger, "exec": _exec_and_linger}
 
 def terminate_a_child(ledger: str, job: str) -> int | None:
     """Fork a process that would stay, end it as `multiprocessing` does; how it ended."""
+    import multiprocessing
+
     with noted(ledger, job):
         child = multiprocessing.get_context("fork").Process(target=_linger, args=(ledger, job))
         child.start()
@@ -403,6 +412,8 @@ def _lives(pid: int) -> bool:
 
 def shell_child(ledger: str, job: str) -> None:
     """Wait for a child that a shell started."""
+    import subprocess
+
     with noted(ledger, job):
         child = subprocess.Popen(["/bin/sh", "-c", "sleep 3600 & wait"])
         note(ledger, what="child", job=job, pid=child.pid)
