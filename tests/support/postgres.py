@@ -35,6 +35,8 @@ TABLES = (
 _FOLDER = "GIGQ_TEST_POSTGRES_FOLDER"
 _PREFIX = f"gigq-postgres-{os.geteuid()}-"
 _UNPRIVILEGED = "nobody"
+_MEMORY = Path("/dev/shm")
+_BYTES_IN_MEMORY = 4 << 30
 # A test needs no commit that survives a power cut.
 _SETTINGS = """
 listen_addresses = ''
@@ -43,13 +45,14 @@ max_prepared_transactions = 10
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+max_wal_size = 256MB
 deadlock_timeout = 200ms
 """
 
 
 def prepare() -> None:
     """Name the folder of this run, before its worker processes start; start no server yet."""
-    os.environ.setdefault(_FOLDER, str(Path(tempfile.gettempdir(), f"{_PREFIX}{os.getpid()}")))
+    os.environ.setdefault(_FOLDER, str(_place() / f"{_PREFIX}{os.getpid()}"))
 
 
 def stop() -> None:
@@ -57,11 +60,19 @@ def stop() -> None:
     if administrator.cache_info().currsize:
         administrator().close()
         administrator.cache_clear()
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in _place().glob(f"{_PREFIX}*"):
         number = folder.name.removeprefix(_PREFIX).partition("-")[0]
         owner = int(number) if number.isdecimal() else 1  # not of a run like this one
         if owner == os.getpid() or not Path(f"/proc/{owner}").exists():
             _remove(folder)
+
+
+@cache
+def _place() -> Path:
+    """Where the folders of servers are: in memory, unless that is small. No test needs a disk."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _BYTES_IN_MEMORY:
+        return _MEMORY
+    return Path(tempfile.gettempdir())
 
 
 @cache
@@ -191,7 +202,7 @@ def own_server(*settings: str) -> Iterator[OwnServer]:
 @contextmanager
 def folder_of_server() -> Iterator[Path]:
     """A folder that other accounts may enter; a server in it is stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_place()))
     folder.chmod(0o755)
     try:
         yield folder
@@ -226,14 +237,35 @@ def _address(folder: Path) -> str:
 
 def _start(folder: Path, *settings: str) -> None:
     data = folder / "data"
-    data.mkdir(mode=0o700)
-    if _user():
-        shutil.chown(data, _UNPRIVILEGED)
-    _run(folder, "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
+    if _FOLDER in os.environ:
+        subprocess.run(["cp", "--archive", _new_data(Path(os.environ[_FOLDER])), data], check=True)
+    else:
+        _initialize(folder)
     with (data / "postgresql.conf").open("a") as file:
         file.write(f"{_SETTINGS}unix_socket_directories = '{data}'\n")
         file.writelines(f"{setting}\n" for setting in settings)
     _run(folder, "pg_ctl", "start", "--wait", f"--log={data / 'log'}")
+
+
+def _new_data(folder: Path) -> Path:
+    """The files of a server that has never run; a copy takes a tenth of the time of `initdb`."""
+    new = folder / "new"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    with (folder / "lock of the new").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not new.exists():
+            new.mkdir(mode=0o755)
+            _initialize(new)
+    return new / "data"
+
+
+def _initialize(folder: Path) -> None:
+    """Make the files of a new server."""
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    if _user():
+        shutil.chown(data, _UNPRIVILEGED)
+    _run(folder, "initdb", "--auth=trust", "--encoding=utf8", "--username=postgres", "--no-sync")
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 A schema with its tables costs the server five times as much as one that is emptied. After each
 test a schema gets another name, so that nothing that a process remembers of an address holds for
-the next test. One that differs in anything but the rows is dropped instead, and so is a large one.
+the next test. One of which a test has changed more than the rows is dropped instead, and so is a
+large one.
 """
 
 from __future__ import annotations
@@ -24,40 +25,37 @@ if TYPE_CHECKING:
 _KEPT = ("gigq_schema", "gigq_store")
 
 _DEFINITION = """
-WITH space AS (SELECT oid, nspname, nspowner, nspacl FROM pg_namespace WHERE nspname = %(name)s),
-    class AS (SELECT * FROM pg_class WHERE relnamespace = (SELECT oid FROM space)),
+WITH space AS (SELECT oid, nspowner, nspacl FROM pg_namespace WHERE nspname = %(name)s),
+    class AS (SELECT oid, xmin FROM pg_class WHERE relnamespace = (SELECT oid FROM space)),
     line AS (
         SELECT format('space %%s %%s', nspowner, nspacl) AS text FROM space
+        UNION ALL SELECT format('class %%s %%s', oid, xmin) FROM class
         UNION ALL
-        SELECT format('class %%s', (
-            relname, relkind, relowner, relacl, reloptions, relrowsecurity, relhastriggers,
-            relpersistence, relreplident
-        )) FROM class
-        UNION ALL
-        SELECT format('column %%s', (
-            relname, attnum, attname, atttypid, attnotnull, attcollation, attisdropped, attacl,
-            attidentity, attgenerated, attoptions, pg_get_expr(adbin, adrelid)
-        ))
+        SELECT format('column %%s %%s %%s', attrelid, attnum, pg_attribute.xmin)
         FROM class JOIN pg_attribute ON attrelid = class.oid
-            LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
         UNION ALL
-        SELECT format('index %%s %%s %%s', pg_get_indexdef(indexrelid), indisvalid, indisready)
-        FROM class JOIN pg_index ON indexrelid = class.oid
+        SELECT format('default %%s %%s', pg_attrdef.oid, pg_attrdef.xmin)
+        FROM class JOIN pg_attrdef ON adrelid = class.oid
         UNION ALL
-        SELECT format('constraint %%s %%s', conname, pg_get_constraintdef(oid))
-        FROM pg_constraint WHERE connamespace = (SELECT oid FROM space)
+        SELECT format('index %%s %%s', indexrelid, pg_index.xmin)
+        FROM class JOIN pg_index ON indrelid = class.oid
         UNION ALL
-        SELECT format('trigger %%s %%s', tgenabled, pg_get_triggerdef(pg_trigger.oid))
+        SELECT format('trigger %%s %%s', pg_trigger.oid, pg_trigger.xmin)
         FROM class JOIN pg_trigger ON tgrelid = class.oid
         UNION ALL
-        SELECT format('function %%s', (proname, proowner, proacl, prosrc, proconfig))
+        SELECT format('constraint %%s %%s', oid, xmin)
+        FROM pg_constraint WHERE connamespace = (SELECT oid FROM space)
+        UNION ALL
+        SELECT format('function %%s %%s', oid, xmin)
         FROM pg_proc WHERE pronamespace = (SELECT oid FROM space)
         UNION ALL
-        SELECT format('rights %%s %%s', defaclobjtype, defaclacl)
+        SELECT format('rights %%s %%s', oid, xmin)
         FROM pg_default_acl WHERE defaclnamespace = (SELECT oid FROM space)
     )
-SELECT md5(replace(string_agg(text, ',' ORDER BY text), (SELECT nspname FROM space), '')) FROM line
+SELECT md5(string_agg(text, ',' ORDER BY text)) FROM line
 """
+"""A digest that changes with each row of the catalog that is added, written or deleted."""
+
 _DELETES = """
 SELECT format('DELETE FROM %%I.%%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname = %s AND tablename <> ALL(%s)
@@ -77,7 +75,8 @@ _VERSIONS = "SELECT array_agg(version ORDER BY version) FROM {}.gigq_schema"
 _MOST_BYTES = 2 << 20
 
 _free: list[str] = []
-_pristine: list[Any] = []
+_definitions: dict[str, Any] = {}
+"""What each schema was defined as at first."""
 
 
 @contextmanager
@@ -85,17 +84,20 @@ def migrated_schema() -> Iterator[str]:
     """The address of a schema that no other test uses at the time, with empty tables."""
     name = f"test_{new_id().replace('-', '')}"
     if _free:
-        administrator().execute(f"ALTER SCHEMA {_free.pop()} RENAME TO {name}")
+        last = _free.pop()
+        administrator().execute(f"ALTER SCHEMA {last} RENAME TO {name}")
+        _definitions[name] = _definitions.pop(last)
     else:
         _create(name)
     try:
         yield postgres.address_in(name)
     finally:
         end_other_sessions(administrator(), name)
-        if _definition(name) == _pristine[0] and _bytes(name) < _MOST_BYTES:
+        if _definition(name) == _definitions[name] and _bytes(name) < _MOST_BYTES:
             _empty(name)
             _free.append(name)
         else:
+            del _definitions[name]
             administrator().execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
@@ -104,7 +106,7 @@ def _create(name: str) -> None:
     address = postgres.address_in(name)
     migrate.apply(Database(lambda: connections.open_connection(address)))
     connections.close_connection(address)
-    _pristine[:] = [_definition(name)]
+    _definitions[name] = _definition(name)
 
 
 def _definition(name: str) -> Any:
