@@ -8,13 +8,14 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import signal
 import socket
 import sys
 import time
 import types
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 _PACKAGES = {
     "gigq": ("gigq", "gigq.cli", "gigq.store"),
@@ -104,41 +105,50 @@ def _import_all(package: str) -> None:
 
 
 def _serve(connection: socket.socket) -> dict[str, Any]:
-    """Return in a forked copy, once for each request."""
+    """Return in a forked copy, once for each request; report how each copy ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the tests clean up and need the reports
+    replies: dict[int, int] = {}
     while True:
+        ready = select.select([connection, *replies], [], [])[0]
+        for ended in set(ready) - {connection}:
+            _report(ended, replies.pop(ended))
+        if connection not in ready:
+            continue
         message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 4)
         if not message:
             os._exit(0)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if os.fork() == 0:
+        *streams, reply = fds
+        if (pid := os.fork()) == 0:
             connection.close()
-            _become(fds)
+            _become(streams, [*fds, *replies, *replies.values()])
             return dict(json.loads(message))
-        for fd in fds:
-            os.close(fd)
-
-
-def _become(fds: list[int]) -> None:
-    """Take the streams in a second copy; the first one reports how that ends."""
-    *streams, reply = fds
-    if pid := os.fork():
         for fd in streams:
             os.close(fd)
-        _report(pid, reply)
+        _write(reply, pid)
+        replies[os.pidfd_open(pid)] = reply
+
+
+def _become(streams: list[int], others: list[int]) -> None:
+    """Take the streams, and close what is of use to the server only."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, fd in enumerate(streams):
         os.dup2(fd, number)
-    for fd in fds:
+    for fd in others:
         os.close(fd)
 
 
-def _report(pid: int, reply: int) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the tests clean up and need the report
-    os.write(reply, pid.to_bytes(8, "little", signed=True))
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(reply, code.to_bytes(8, "little", signed=True))
-    os._exit(0)
+def _report(ended: int, reply: int) -> None:
+    """Write the exit code of a copy, of which there is a pidfd; negative for a signal."""
+    found = os.waitid(os.P_PIDFD, ended, os.WEXITED)
+    assert found
+    _write(reply, found.si_status if found.si_code == os.CLD_EXITED else -found.si_status)
+    os.close(ended)
+    os.close(reply)
+
+
+def _write(reply: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # the test waits no longer
+        os.write(reply, number.to_bytes(8, "little", signed=True))
 
 
 if __name__ == "__main__":
