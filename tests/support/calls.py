@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 
 def note(ledger: str, **fields: Any) -> None:
     """Append one line to the ledger, in a single write so that lines never mingle."""
-    who = {"pid": os.getpid(), "born": syscalls.start_ticks(os.getpid())}
-    line = json.dumps({**who, "at": time.monotonic(), **fields}) + "\n"
     fd = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        os.write(fd, line.encode())
+        os.write(fd, f"{line_of(**fields)}\n".encode())
     finally:
         os.close(fd)
+
+
+def line_of(**fields: Any) -> str:
+    """The line with which this process notes something."""
+    who = {"pid": os.getpid(), "born": syscalls.start_ticks(os.getpid())}
+    return json.dumps({**who, "at": time.monotonic(), **fields})
 
 
 @contextmanager
