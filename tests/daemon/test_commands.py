@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from support import jobs
+from support import fork_server, jobs
+from support.configs import clean_environment
 from support.files import names_in
 from support.holder import lock_holder
 from support.waiting import wait_until
@@ -193,8 +194,8 @@ def test_a_wrong_configuration_is_refused_with_file_line_and_key(stopped, comman
 
 
 def test_a_missing_file_is_a_wrong_configuration(tmp_path):
-    command = [sys.executable, "-m", "gigqd", "check", "--config", str(tmp_path / "none.toml")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["check", "--config", str(tmp_path / "none.toml")]
+    done = fork_server.run("gigqd", command, folder=tmp_path, environment=clean_environment())
 
     assert done.returncode == exit_codes.BAD_CONFIG
     assert "none.toml" in done.stderr
@@ -231,9 +232,9 @@ def test_a_wrong_use_is_distinguished(stopped, arguments):
 
 
 def test_the_configuration_may_be_named_before_or_behind_the_command(stopped):
-    command = [sys.executable, "-m", "gigqd", "check", "--config", str(stopped.config_path)]
+    command = ["check", "--config", str(stopped.config_path)]
 
-    behind = subprocess.run(command, capture_output=True, text=True)
+    behind = fork_server.run("gigqd", command, folder="/", environment=stopped.environment)
 
     assert behind.stdout.splitlines()[0] == f"{stopped.config_path}: valid"
     assert stopped.command("check").stdout == behind.stdout

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.configs import config_in, to_toml, write_config
+from support import fork_server
+from support.configs import clean_environment, config_in, to_toml, write_config
 from support.files import names_in
 from support.holder import lock_holder
 from support.waiting import wait_until
@@ -62,7 +63,7 @@ def test_already_running_carries_its_exit_code(path, runtime_files):
 
 def test_a_kill_frees_the_lock_at_once(path, runtime_files):
     with lock_holder(path, "pid") as first:
-        first.kill()
+        first.send_signal(signal.SIGKILL)
         first.wait()
 
         assert runtime_files.running() is None
@@ -152,8 +153,9 @@ def running_as_seen_from_another_process(path):
         "from gigqd.host.runtime_files import RuntimeFiles\n"
         "print(RuntimeFiles(load(Path(sys.argv[1]), {})).running().pid)\n"
     )
-    command = [sys.executable, "-c", program, str(path)]
-    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+    arguments = [program, str(path)]
+    done = fork_server.run("-c", arguments, folder="/", environment=clean_environment())
+    return int(done.stdout)
 
 
 def test_a_deleted_lock_and_pid_file_are_put_back(path, runtime_files):
@@ -180,7 +182,7 @@ def test_a_deleted_runtime_directory_is_made_anew(path, runtime_files):
 
 def test_a_clean_end_leaves_only_the_lock_file(path, runtime_files):
     with lock_holder(path, "pid", "socket") as holder:
-        holder.terminate()
+        holder.send_signal(signal.SIGTERM)
         holder.wait()
 
     assert names_in(runtime_files.directory) == ["gigqd.lock"]

@@ -6,6 +6,7 @@ import sys
 import zipapp
 
 import pytest
+from support import fork_server
 
 import gigq
 from gigq.model import paths_with_links
@@ -58,12 +59,13 @@ def submitted(path, *command, cwd, shell_folder):
     return done.stdout.strip()
 
 
-def work_off(path):
-    subprocess.run(
-        [sys.executable, "-c", f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)"],
-        check=True,
-        cwd="/",
-    )
+def work_off(path, *, archive=None):
+    on_path = [archive] if archive else []
+    setup = f"import sys, gigq; sys.path[:0] = {on_path!r}"
+    program = f"{setup}; gigq.Worker({path!r}).work_off(lambda: True)"
+    done = fork_server.run("-c", [program], folder="/", environment=os.environ)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_a_function_of_an_archives_main_is_refused_with_the_reason(tmp_path, pat
 
 
 def test_a_function_of_another_module_of_an_archive_runs_where_the_archive_is_on_the_path(
-    tmp_path, path, monkeypatch
+    tmp_path, path
 ):
     source = tmp_path / "source"
     source.mkdir()
@@ -170,8 +172,7 @@ def test_a_function_of_another_module_of_an_archive_runs_where_the_archive_is_on
     )
     zipapp.create_archive(source, tmp_path / "app.pyz")
     job_id = submitted(path, tmp_path / "app.pyz", cwd="/", shell_folder="/")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "app.pyz"))
-    work_off(path)
+    work_off(path, archive=str(tmp_path / "app.pyz"))
 
     assert gigq.JobQueue(path).get_result(job_id) == "from the archive"
 

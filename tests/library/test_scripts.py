@@ -1,11 +1,12 @@
 """Jobs of scripts run as they do under `python script.py`: pickles, processes, neighbours."""
 
+import os
 import subprocess
 import sys
 import threading
 
 import pytest
-from support import by_name
+from support import by_name, fork_server
 from support.forked import in_a_child
 
 import gigq
@@ -80,13 +81,8 @@ def submit_of(queue, script, name, **params):
 
 def work_off(path, *, folder="/"):
     """Work off a queue in a new process."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    program = f"import gigq; gigq.Worker({path!r}).work_off(lambda: True)"
+    done = fork_server.run("-c", [program], folder=folder, environment=os.environ)
 
     assert done.returncode == 0, done.stderr
 

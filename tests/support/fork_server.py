@@ -97,7 +97,8 @@ def start(
     """Start a command that goes on, in a process group of its own and with empty input.
 
     Args:
-        program: `daemon` or `daemon on postgres`, which are `gigqd` with other modules imported.
+        program: `daemon` or `daemon on postgres`, which are `gigqd` with other modules imported,
+            or one of those of `run`.
         arguments: what follows on the command line.
         folder: the working directory.
         environment: all variables; see `serves`.
@@ -130,7 +131,7 @@ class ForkedProcess:
         """Its exit code, negative for a signal; None while it runs."""
         return self._look(_REPORTED_WITHIN if self._has_ended() else 0.0)
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float = _REPORTED_WITHIN) -> int:
         """Wait until it has ended; its exit code, negative for a signal.
 
         Raises:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import signal
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from support import fork_server
+from support.configs import clean_environment
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from support.fork_server import ForkedProcess
 
 _PROGRAM = """
 import signal, socket, sys
@@ -38,7 +43,7 @@ instance.release()
 
 
 @contextmanager
-def lock_holder(config: Path, *also: str) -> Iterator[subprocess.Popen[str]]:
+def lock_holder(config: Path, *also: str) -> Iterator[ForkedProcess]:
     """A process that holds the lock of the instance that a file configures.
 
     Args:
@@ -46,16 +51,18 @@ def lock_holder(config: Path, *also: str) -> Iterator[subprocess.Popen[str]]:
         also: what else it has as a daemon would: "pid" a pid file, "socket" a control socket
             on which it listens but never answers.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(config), *also],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    with process:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        process = fork_server.start(
+            "-c",
+            [_PROGRAM, str(config), *also],
+            folder=folder,
+            environment=clean_environment(),
+            log=log,
+        )
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "held\n"
+            wait_until(lambda: log.read_text() == "held\n", why=log.read_text)
             yield process
         finally:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
+            process.wait()

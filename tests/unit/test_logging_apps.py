@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
-from support.log_reader import entries, run_python
+from support import fork_server
+from support.configs import clean_environment
+from support.log_reader import entries
 from support.logging_apps import STATEMENTS, WITH_A_HANDLER
 
 PROGRAM = """
 import io, logging.config, sys, warnings
 from pathlib import Path
 from gigq import events
+from gigqd import logs
+from gigqd.config import LogConfig
 logs.configure(LogConfig(format="json", file=Path({log!r})))
 events.send_to(logs.LibraryEvents())
 
@@ -36,9 +38,10 @@ def said(tmp_path, statement: str, *, at_import: bool) -> tuple[list[dict[str, o
     """What two jobs of an application write to the log, and to the standard error."""
     places = {"at_import": "pass", "in_job": "pass", "log": str(tmp_path / "log")}
     places["at_import" if at_import else "in_job"] = statement
-    done = run_python(PROGRAM.format(**places), stderr=subprocess.PIPE)
+    program = PROGRAM.format(**places)
+    done = fork_server.run("-c", [program], folder=tmp_path, environment=clean_environment())
     assert done.returncode == 0, done.stderr
-    return entries(tmp_path / "log"), done.stderr.decode()
+    return entries(tmp_path / "log"), done.stderr
 
 
 def of(lines, event: str) -> list[tuple[object, object]]:
