@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import sysconfig
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ def interpreter_for(user: str) -> str:
     return found
 
 
+@cache
 def find_interpreter(user: str) -> str | None:
     """Return this interpreter, or the system's where this one lies in a folder closed to the user.
 
