@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import pytest
 from support.installations import build
+from support.made_once import made_once
 from support.tree import ROOT, documents
 
 import gigq
@@ -36,7 +38,8 @@ SHARED = {
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    return build("wheel", tmp_path_factory.mktemp("wheel"))
+    (file,) = made_once(tmp_path_factory, "wheel", partial(build, "wheel")).iterdir()
+    return file
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 from support.by_name import submit
 from support.django_project import make_tables, manage, start_project
+from support.made_once import made_once
 from support.pages import files_of, write_files
 from support.servers import serving
 from support.waiting import wait_until
@@ -120,7 +122,11 @@ def times():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """The files of the page in a project made by Django's own commands, with its tables."""
-    folder = tmp_path_factory.mktemp("project")
+    made = made_once(tmp_path_factory, "project of the page", make_project)
+    return shutil.copytree(made, tmp_path_factory.mktemp("project"), dirs_exist_ok=True)
+
+
+def make_project(folder):
     start_project(folder)
     write_files("django", folder, append=("shop/settings.py",))
     for name, text in (("shop/settings.py", SETTINGS), ("orders/views.py", FAILING_VIEW)):
@@ -130,7 +136,6 @@ def project(tmp_path_factory):
     (folder / "orders/models.py").write_text(MODELS)
     (folder / "orders/more_jobs.py").write_text(JOBS)
     make_tables(folder)
-    return folder
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from support.by_name import submit
 from support.django_project import make_tables, manage, start_project
+from support.made_once import made_once
 from support.pages import write_files
 from support.shell import clean_environment
 from support.waiting import wait_until
@@ -156,7 +158,11 @@ def look():
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A Django project with two databases, whose connections stay."""
-    folder = tmp_path_factory.mktemp("project")
+    made = made_once(tmp_path_factory, "project with two databases", make_project)
+    return shutil.copytree(made, tmp_path_factory.mktemp("project"), dirs_exist_ok=True)
+
+
+def make_project(folder):
     start_project(folder)
     with (folder / "shop/settings.py").open("a") as file:
         file.write(SETTINGS)
@@ -164,7 +170,6 @@ def project(tmp_path_factory):
     (folder / "orders/caches.py").write_text(CACHES)
     (folder / "orders/more_jobs.py").write_text(DJANGO_JOBS)
     make_tables(folder, "default", "archive")
-    return folder
 
 
 @pytest.fixture

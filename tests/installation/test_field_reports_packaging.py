@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from support.files import open_up
 from support.installations import Application, build, plain_environment, run
+from support.made_once import made_once
 from support.parsers import commands_of
 from support.tree import ROOT
 
@@ -35,7 +37,8 @@ def modules_as_commands(*options: str) -> tuple[tuple[str, ...], tuple[str, ...]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree."""
-    return build("wheel", tmp_path_factory.mktemp("wheel"))
+    (file,) = made_once(tmp_path_factory, "wheel", partial(build, "wheel")).iterdir()
+    return file
 
 
 @pytest.mark.fault("K1")
