@@ -66,9 +66,10 @@ def is_running(queue: JobQueue, job_id: str) -> bool:
 
 
 def test_a_process_that_cannot_renew_its_lease_ends_while_it_runs_a_job(
-    address: str, queue: JobQueue
+    address: str, queue: JobQueue, tmp_path: Path
 ) -> None:
-    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": "/absent", "seconds": 600}))
+    begun = tmp_path / "begun"
+    queue.submit(Job("waits", jobs_to_run.meet, {"own": str(begun), "other": "/absent"}))
     environment = clean_environment(PYTHONPATH=TESTS)
     with relaying_to(address) as relay:
         given = postgres.with_option(through(relay, address), LEASE)
@@ -76,9 +77,12 @@ def test_a_process_that_cannot_renew_its_lease_ends_while_it_runs_a_job(
         with subprocess.Popen(
             command, env=environment, stderr=subprocess.PIPE, text=True
         ) as worker:
-            wait_until(lambda: is_running(queue, job_id), why="the job runs")
-            relay.is_silent = True
-            _, said = worker.communicate()
+            try:
+                wait_until(begun.exists, why="the job runs")
+                relay.is_silent = True
+                _, said = worker.communicate(timeout=60)
+            finally:
+                worker.kill()
 
     assert worker.returncode == plain_lease.EXIT_CODE == exit_codes.LEASE_NOT_RENEWED
     assert "the lease of 3 s could not be renewed" in said
@@ -305,16 +309,17 @@ Worker(sys.argv[1], "worker").process_one()
 
 @pytest.mark.parametrize("spoil", ["os.close(2)", "fill(2)"])
 def test_neither_its_standard_error_nor_a_subscriber_keeps_a_process_from_its_end(
-    spoil: str, address: str, queue: JobQueue
+    spoil: str, address: str, queue: JobQueue, tmp_path: Path
 ) -> None:
-    job_id = queue.submit(Job("waits", jobs_to_run.wait_for, {"path": "/absent", "seconds": 600}))
+    begun = tmp_path / "begun"
+    queue.submit(Job("waits", jobs_to_run.meet, {"own": str(begun), "other": "/absent"}))
     with relaying_to(address) as relay:
         given = postgres.with_option(through(relay, address), LEASE)
         command = [sys.executable, "-c", LOSE.replace("{spoil}", spoil), given]
         environment = clean_environment(PYTHONPATH=TESTS)
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as worker:
             try:
-                wait_until(lambda: is_running(queue, job_id), why="the job runs")
+                wait_until(begun.exists, why="the job runs")
                 relay.is_silent = True
                 assert worker.wait(60) == plain_lease.EXIT_CODE
             finally:
