@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from support import checks, fork_server, leases, postgres, temporary_folders
+from support import checks, fork_server, leases, own_locks, postgres, temporary_folders
 from support.order import long_first, own_order
 
 from gigq import events
@@ -94,10 +94,11 @@ def compared_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_threads_of_leases() -> Iterator[None]:
-    """End the threads that workers of the test have started."""
+def nothing_left_of_workers() -> Iterator[None]:
+    """End the threads and release the locks of workers in this process."""
     yield
     leases.end_threads()
+    own_locks.release()
 
 
 @pytest.fixture
