@@ -18,6 +18,8 @@ from gigqd.linux import syscalls
 
 pytestmark = [pytest.mark.daemon, on_both_databases]
 
+NUMBERS = pytest.mark.parametrize("number", [150, pytest.param(500, marks=pytest.mark.soak)])
+
 
 def test_a_death_in_a_job_is_a_failed_attempt_with_its_cause(daemons):
     daemon = daemons()
@@ -130,11 +132,12 @@ def test_workers_that_leave_while_they_boot_are_no_workers(daemons, tmp_path):
     assert answer.stderr.count('"worker_spawned"') <= 4
 
 
+@NUMBERS
 @pytest.mark.fault("F5")
-def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
+def test_many_jobs_end_once_each_while_workers_are_killed_at_random(daemons, number):
     daemon = daemons({"pools.default.size": 4})
     chance = random.Random(20261123)
-    ids = submitted(daemon, range(500), 0.04)
+    ids = submitted(daemon, range(number), 0.04)
     kills = 0
     while kills < 5 or daemon.queue.stats()["completed"] < len(ids):
         if kills < 5 and daemon.queue.stats()["completed"] > len(ids) - 50:
@@ -151,16 +154,17 @@ def test_500_jobs_end_once_each_while_workers_are_killed_at_random(daemons):
     check_every_job_ended_once(daemon, ids)
 
 
+@NUMBERS
 @pytest.mark.fault("E1")
-def test_500_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemons):
+def test_many_jobs_end_once_each_while_the_supervisor_is_killed_five_times(daemons, number):
     daemon = daemons({"pools.default.size": 4})
-    ids = submitted(daemon, range(500), 0.02)
+    ids = submitted(daemon, range(number), 0.02)
     for round_number in range(1, 6):
-        done = round_number * 60
+        done = round_number * number // 8
         wait_until(lambda done=done: daemon.queue.stats()["completed"] >= done, 30)
         daemon.kill()
         daemon.start()
-    wait_until(lambda: daemon.queue.stats()["completed"] == 500, 60)
+    wait_until(lambda: daemon.queue.stats()["completed"] == number, 60)
 
     check_every_job_ended_once(daemon, ids)
 

@@ -13,7 +13,6 @@ from support.tree import ROOT
 pytestmark = pytest.mark.daemon
 
 SEED = 1
-SECONDS = 10
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -30,10 +29,11 @@ def database(request):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.fault("J1")
-def test_a_tortured_daemon_breaks_no_promise(tmp_path, database):
+def test_a_tortured_daemon_breaks_no_promise(tmp_path, database, seconds):
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    plan = ["--seed", str(SEED), "--duration", str(SECONDS), "--home", str(tmp_path / "run")]
+    plan = ["--seed", str(SEED), "--duration", str(seconds), "--home", str(tmp_path / "run")]
 
     done = subprocess.run(
         [sys.executable, "-m", "torture", "--database", database, *plan],

@@ -40,9 +40,10 @@ def tortured(tree, home, seconds):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.fault("J6")
-def test_daemons_on_three_hosts_break_no_promise(tmp_path):
-    done = tortured(ROOT, tmp_path / "run", 20)
+def test_daemons_on_three_hosts_break_no_promise(tmp_path, seconds):
+    done = tortured(ROOT, tmp_path / "run", seconds)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OK: " in done.stdout
