@@ -70,6 +70,8 @@ def stop() -> None:
 @cache
 def _place() -> Path:
     """Where the folders of servers are: in memory, unless that is small. No test needs a disk."""
+    if _FOLDER in os.environ:
+        return Path(os.environ[_FOLDER]).parent
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _BYTES_IN_MEMORY:
         return _MEMORY
     return Path(tempfile.gettempdir())
