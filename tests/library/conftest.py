@@ -1,14 +1,13 @@
 """A queue in a folder of its own, its file, the address of one on a server, and a clock."""
 
 import pytest
-from support import postgres
+from support import stores
 from support.set_clock import time
 
 import gigq
-from gigq.model.ids import new_id
 from gigq.store.postgres.connections import close_connections
 
-__all__ = ["address", "path", "queue", "time", "worker"]
+__all__ = ["address", "empty", "path", "queue", "time", "worker"]
 
 
 @pytest.fixture
@@ -19,13 +18,22 @@ def path(tmp_path):
 
 @pytest.fixture
 def queue(path):
+    stores.begin_file(path)
     return gigq.JobQueue(path)
 
 
 @pytest.fixture
-def address():
-    """The address of a schema of its own on the server of this run."""
-    with postgres.fresh_schema(f"test_{new_id().replace('-', '')}") as found:
+def empty(tmp_path):
+    """The address of an empty schema on the server of this run."""
+    with stores.address_of("postgres", tmp_path) as found:
+        yield found
+        close_connections(found)
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The address of an empty queue on the server of this run."""
+    with stores.begun("postgres", tmp_path) as found:
         yield found
         close_connections(found)
 

@@ -34,6 +34,12 @@ class Passing:
 
 
 @pytest.fixture
+def address(empty: str) -> str:
+    """The address of an empty schema."""
+    return empty
+
+
+@pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of the connection to the supervisor."""
     one, other = socket.socketpair()

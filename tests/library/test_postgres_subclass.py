@@ -41,6 +41,12 @@ def enter_a_block() -> None:
 
 
 @pytest.fixture
+def address(empty: str) -> str:
+    """The address of an empty schema."""
+    return empty
+
+
+@pytest.fixture
 def opened() -> Iterator[ExitStack]:
     """The connections of a test. As its page shows it, the subclass opens many and closes none."""
     with ExitStack() as found:

@@ -50,6 +50,7 @@ def db(address: str) -> Database:
 @pytest.fixture
 def queue(address: str) -> JobQueue:
     """A queue in the store of one test."""
+    stores.begun_at(address)
     return JobQueue(address)
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from support import postgres, schema_pool
@@ -16,7 +21,6 @@ from gigq.store.sqlite import connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KINDS = ("sqlite", "postgres")
 
@@ -55,6 +59,23 @@ def database_at(address: str) -> Database:
 
 def begun_at(address: str) -> Database:
     """The database with an address, with its schema."""
+    if not is_address(address):
+        begin_file(address)
     database = database_at(address)
     migrate.apply(database)
     return database
+
+
+def begin_file(path: str) -> None:
+    """Make a file with the schema, unless there is one; a copy takes a tenth of a migration."""
+    if not Path(path).exists():
+        shutil.copy(_new_file(), path)
+
+
+@cache
+def _new_file() -> Path:
+    """A file with the schema and no jobs, one for each process of the run."""
+    file = Path(tempfile.mkdtemp(dir=os.environ["XDG_RUNTIME_DIR"]), "queue.db")
+    migrate.apply(database_at(str(file)))
+    connections.close_connection(str(file))
+    return file
