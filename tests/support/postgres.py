@@ -52,7 +52,7 @@ deadlock_timeout = 200ms
 
 def prepare() -> None:
     """Name the folder of this run, before its worker processes start; start no server yet."""
-    os.environ.setdefault(_FOLDER, str(_place() / f"{_PREFIX}{os.getpid()}"))
+    os.environ.setdefault(_FOLDER, str(_memory_or_disk() / f"{_PREFIX}{os.getpid()}"))
 
 
 def stop() -> None:
@@ -67,14 +67,18 @@ def stop() -> None:
             _remove(folder)
 
 
-@cache
-def _place() -> Path:
-    """Where the folders of servers are: in memory, unless that is small. No test needs a disk."""
-    if _FOLDER in os.environ:
-        return Path(os.environ[_FOLDER]).parent
+def _memory_or_disk() -> Path:
+    """Where the servers of a run of pytest are: in memory, unless that is small."""
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _BYTES_IN_MEMORY:
         return _MEMORY
     return Path(tempfile.gettempdir())
+
+
+def _place() -> Path:
+    """Where the folders of servers are; on the disk in a torture run of its own."""
+    return (
+        Path(os.environ[_FOLDER]).parent if _FOLDER in os.environ else Path(tempfile.gettempdir())
+    )
 
 
 @cache
