@@ -145,18 +145,16 @@ class ServerStorage:
         A notification wakes the daemon's workers before the look, since they wait for it. Others
         may have been left out in the same tenth of a second, so that another look follows.
         """
-        now = time.monotonic()
         interval = random_between(0.9 * _LOOK_INTERVAL, _LOOK_INTERVAL)
-        look_at = now + min(longest, interval)
-        if self._look_again_at > now:
-            look_at = min(look_at, self._look_again_at)
-        while (left := look_at - time.monotonic()) > 0:
-            ready = self._ready(left)
+        latest = time.monotonic() + min(longest, interval)
+        self._pass_on()  # `maintain` takes in what has come, too
+        while True:
+            ready = self._ready(max(0.0, self._look_at(latest) - time.monotonic()))
             if self._json_socket.fileno() in ready:
                 return True
-            if ready and self._pass_on():
-                look_at = min(look_at, self._looked_at + _SHORTEST_INTERVAL)
-        return False
+            if not ready:
+                return False
+            self._pass_on()
 
     def wait(self, seconds: float) -> bool:
         """Wait for a message, `seconds` at most; return True when there is one."""
@@ -167,20 +165,23 @@ class ServerStorage:
         self._watch.close()
         self.backend.close()
 
+    def _look_at(self, latest: float) -> float:
+        """Return the time of the next look, which may have come while the last one went on."""
+        if self._is_notified:
+            return min(latest, self._looked_at + _SHORTEST_INTERVAL)
+        if self._look_again_at > self._looked_at:
+            return min(latest, self._look_again_at)
+        return latest
+
     def _ready(self, seconds: float) -> list[int]:
         watched = [self._watch] if self._watch.fileno() >= 0 else []
         return wait_readable([self._json_socket, *watched], seconds)
 
-    def _pass_on(self) -> bool:
-        """Wake one worker of each group that serves a queue of a notification.
-
-        Returns:
-            True when there was one, and not only the answer to a check of the connection.
-        """
+    def _pass_on(self) -> None:
+        """Wake one worker of each group that serves a queue of a notification."""
         queues = self._watch.take()
-        if queues is not None and not queues:
-            return False
+        if queues is not None and not queues:  # only the answer to a check of the connection
+            return
         self._is_notified = True
         self._look_again_at = time.monotonic() + DEBOUNCE
         wakeup.notify(self._place, dict.fromkeys(queues or (), 1), most=1)
-        return True

@@ -54,7 +54,12 @@ def storage(
     """A storage that is prepared and has reported what it may have missed."""
     found = ServerStorage(address, str(tmp_path / "place"), JsonSocket(ends[0]), is_there=False)
     found.prepare(again=False)
-    wait_until(found._pass_on, why=found._watch.problem or "")
+
+    def is_listening() -> bool:
+        found._pass_on()
+        return found._look_again_at > 0.0
+
+    wait_until(is_listening, why=found._watch.problem or "")
     found.has_changed()
     assert not found.has_changed()
     yield found
@@ -95,6 +100,33 @@ def test_a_notification_ends_the_sleep_and_is_a_change(
     storage.sleep(3600)
     assert passing.now < began + 0.5
     assert not storage.has_changed()
+
+
+def test_a_notification_that_came_during_a_look_ends_the_sleep_after_it(
+    storage: ServerStorage, other: psycopg.Connection[Any], passing: Passing
+) -> None:
+    """The check of the connection takes it in, so that the descriptor is not readable any more."""
+    notify(other)
+
+    def is_taken_in() -> bool:
+        storage.maintain(wanted=False, changed=False)
+        return bool(storage._watch._queues)
+
+    wait_until(is_taken_in)
+    began = passing.now
+    assert not storage.sleep(3600)
+    assert passing.now < began + 0.5
+    assert storage.has_changed()
+
+
+def test_a_look_that_became_due_during_another_one_follows_at_once(
+    storage: ServerStorage, passing: Passing
+) -> None:
+    storage._looked_at = passing.now - 0.2
+    storage._look_again_at = passing.now - 0.1  # while the last look went on
+    began = passing.now
+    assert not storage.sleep(3600)
+    assert passing.now < began + 0.5
 
 
 def test_the_answer_to_a_check_of_the_connection_is_no_change(storage: ServerStorage) -> None:
