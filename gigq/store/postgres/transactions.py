@@ -198,14 +198,12 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
     it is where each transaction begins with settings. On an application's own connection the limit
     of its session holds.
     """
-    is_alone = connection.autocommit and not drivers.set_up_of(connection)
-    if drivers.in_transaction(connection) or not is_alone:
+    if not _may_be_single(connection):
         with WriteTransaction(limits, connection, durable=True) as session:
             yield session
         return
     with drivers.store_errors(connection, may_be_done=True):
-        drivers.limit_locks(connection, limits.lock_timeout)
-        yield PostgresSession(connection, drivers.cursor_of(connection), "")
+        yield _single(limits, connection)
 
 
 def now(limits: Limits, connection: Any) -> str:
@@ -261,12 +259,33 @@ def roll_back(connection: Any) -> None:
 
 
 def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
-    """Return every row of a single reading statement; repeat it once if the server undoes it."""
+    """Return every row of a single reading statement, in one round trip where that is possible.
+
+    It is repeated once if the server undoes it.
+    """
+    reading = _single_read if _may_be_single(connection) else read
     if not drivers.in_transaction(connection):
-        with suppress(Deadlock), read(limits, connection) as session:
+        with suppress(Deadlock), reading(limits, connection) as session:
             return session.all(name, params)
-    with read(limits, connection) as session:
+    with reading(limits, connection) as session:
         return session.all(name, params)
+
+
+@contextmanager
+def _single_read(limits: Limits, connection: Any) -> Iterator[Session]:
+    with drivers.store_errors(connection):
+        yield _single(limits, connection)
+
+
+def _may_be_single(connection: Any) -> bool:
+    """Return True where a statement is a transaction of its own, without settings before it."""
+    is_alone = connection.autocommit and not drivers.set_up_of(connection)
+    return is_alone and not drivers.in_transaction(connection)
+
+
+def _single(limits: Limits, connection: Any) -> Session:
+    drivers.limit_locks(connection, limits.lock_timeout)
+    return PostgresSession(connection, drivers.cursor_of(connection), "")
 
 
 def _begin(connection: Any) -> tuple[str, ...]:
