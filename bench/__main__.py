@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import peers, runs
 from bench.floors import FLOORS
-from bench.scenarios import ON_POSTGRES, SCENARIOS, SHORT, Effort
+from bench.scenarios import ON_POSTGRES, ONLY_ON_SERVER, SCENARIOS, SHORT, Effort
 
 
 def main() -> None:
@@ -29,7 +29,10 @@ def main() -> None:
 
 
 def _plan(options: argparse.Namespace) -> runs.Plan:
-    names, scenarios = [*peers.NAMES, "floor"], [name for name in SCENARIOS if name != "idle_load"]
+    names, scenarios = (
+        [*peers.NAMES, "floor"],
+        [name for name in SCENARIOS if name not in ONLY_ON_SERVER],
+    )
     minutes, effort, out = 20.0, Effort(), Path("docs/benchmarks")
     if options.postgres:
         names, scenarios = list(peers.ON_POSTGRES), list(ON_POSTGRES)

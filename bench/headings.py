@@ -67,6 +67,18 @@ HEADINGS = {
         ),
         more_is_better=False,
     ),
+    "latency_paced": Heading(
+        "Latency with a pause of 5 to 25 ms after each job, 2 workers",
+        "The same, for an application that submits the next job soon.",
+        (
+            "after return p50 ms",
+            "after return p99 ms",
+            "whole p50 ms",
+            "whole p99 ms",
+            "samples",
+        ),
+        more_is_better=False,
+    ),
     "later": Heading(
         "Lateness of delayed jobs, 2 idle workers",
         "Time from the moment at which a job is due to the first line of its function. Jobs are "

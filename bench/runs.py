@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bench import floors, machine, peers, report, scenarios, venvs
-from bench.scenarios import FOR_FLOOR, FULL_TOO, ONCE, ONLY_OURS, SCENARIOS
+from bench.scenarios import FOR_FLOOR, FULL_TOO, ONCE, ONLY_ON_SERVER, ONLY_OURS, SCENARIOS
 from bench.session import session
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _belongs(scenario: str, name: str) -> bool:
         return scenario in FOR_FLOOR
     if peers.peer(name).server == "postgres" and scenario in scenarios.ON_POSTGRES:
         return True
-    return name in report.OURS or scenario not in (*ONLY_OURS, "idle_load")
+    return name in report.OURS or scenario not in (*ONLY_OURS, *ONLY_ON_SERVER)
 
 
 def _hopeless(scenario: str, name: str, record: Record, *, late: bool) -> Found | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.figures import quantile, spread
@@ -90,7 +90,7 @@ def sleep10(s: Session, effort: Effort) -> Found:
     return {"share of ideal": rate * 0.010 / WORKERS, "overhead ms": (WORKERS / rate - 0.01) * 1000}
 
 
-def latency(s: Session, effort: Effort) -> Found:
+def latency(s: Session, effort: Effort, gap: tuple[float, float] | None = None) -> Found:
     """From `submit()` into an idle pool to the first line of the function."""
     s.start(WORKERS)
     _warm(s)
@@ -98,7 +98,7 @@ def latency(s: Session, effort: Effort) -> Found:
         "latency",
         count=effort.latencies,
         seconds=4 * effort.seconds,
-        gap=effort.gap,
+        gap=gap or effort.gap,
         limit=60,
     )
     whole, after = [call for call, _ in found], [late for _, late in found]
@@ -109,6 +109,11 @@ def latency(s: Session, effort: Effort) -> Found:
         "whole p99 ms": quantile(whole, 0.99) / 1e6,
         "samples": len(found),
     }
+
+
+def latency_paced(s: Session, effort: Effort) -> Found:
+    """The same with a pause of 5 to 25 ms after each job."""
+    return latency(s, replace(effort, latencies=300), gap=(0.005, 0.025))
 
 
 def later(s: Session, effort: Effort, *, busy: bool = False) -> Found:
@@ -323,8 +328,8 @@ def _can(s: Session, name: str) -> bool:
 SCENARIOS: dict[str, Callable[[Session, Effort], Found]] = {
     f.__name__: f
     for f in (
-        submit, bulk, drain, drain8, sleep10, latency, later, later_busy, load, idle, idle4,
-        idle_load, startup, depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
+        submit, bulk, drain, drain8, sleep10, latency, latency_paced, later, later_busy, load,
+        idle, idle4, idle_load, startup, depth_1k, depth_100k, depth_1m, finished_1m, chain, fan,
     )
 }  # fmt: skip
 ONCE = {
@@ -340,8 +345,11 @@ ONCE = {
 }
 FULL_TOO = {"submit", "drain", "drain8", "sleep10", "load"}
 ONLY_OURS = {"drain8", "idle4", "finished_1m", "chain", "fan"}
+ONLY_ON_SERVER = ("latency_paced", "idle_load")
+"""Those that show what a queue asks of its server, and how it limits that."""
+
 ON_POSTGRES = (
-    *("drain", "submit", "bulk", "drain8", "latency", "idle_load"),
+    *("drain", "submit", "bulk", "drain8", "latency", "latency_paced", "idle_load"),
     *("depth_1k", "depth_100k", "depth_1m"),
 )
 """The scenarios of a run on PostgreSQL."""

@@ -12,7 +12,7 @@ PEER = Peer(
     durable="yes, synchronous_commit=on",
     settings="one gigqd with a process for each worker, defaults",
     server="postgres",
-    pace=4_000,
+    pace=12_000,
     bulk=15_000,
 )
 

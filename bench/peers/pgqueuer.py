@@ -14,7 +14,7 @@ PEER = Peer(
     durable="yes, synchronous_commit=on; ends are synced in groups",
     settings="a process for each worker, asyncpg, batches of 10 by default",
     server="postgres",
-    pace=4_000,
+    pace=8_000,
     bulk=30_000,
 )
 

@@ -12,7 +12,7 @@ PEER = Peer(
     durable="yes, synchronous_commit=on",
     settings="gigq's tables; COPY; the benchmark's own processes claim and settle in batches of 64",
     server="postgres",
-    pace=8_000,
+    pace=20_000,
     bulk=30_000,
 )
 

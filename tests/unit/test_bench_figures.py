@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import aims, figures, peers, report, runs
 from bench.headings import HEADINGS
-from bench.scenarios import ON_POSTGRES, SCENARIOS
+from bench.scenarios import ON_POSTGRES, ONLY_ON_SERVER, SCENARIOS
 from bench.server_load import statements_in
 
 
@@ -152,7 +152,7 @@ def test_an_aim_is_met_missed_or_not_measured(what, found, shown):
 def test_the_floor_has_no_scenarios_that_need_notifications():
     measured = {name for name in SCENARIOS if runs._belongs(name, "raw_postgres")}
 
-    assert measured == {name for name in ON_POSTGRES if name not in ("latency", "idle_load")}
+    assert measured == {*ON_POSTGRES} - {"latency", *ONLY_ON_SERVER}
 
 
 def test_statements_in_the_log_of_a_server_are_counted_and_nothing_else():
