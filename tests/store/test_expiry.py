@@ -141,6 +141,18 @@ def test_a_job_that_waits_for_a_parent_expires_too_and_its_dependents_follow_the
     assert (job(db, runs)["unmet"], job(db, runs)["due_why"]) == (0, "parent")
 
 
+def test_a_claim_that_ends_an_expired_parent_finds_the_dependent_whose_time_has_come(
+    db: Database, time: Clock
+) -> None:
+    parent = stored(db, "parent", expires_at=SOON)
+    delayed = {"on_parent_failure": "run", "retry_after": clock.after(BASE, 1), "priority": 9}
+    child = stored(db, "child", dependencies=[parent], **delayed)
+    stored(db, "other")
+    time.now = SOON
+
+    assert [row["id"] for row in exchange(db).claimed] == [child]
+
+
 def test_an_ended_job_does_not_become_due_by_its_parents_end(db: Database, time: Clock) -> None:
     parent = stored(db, "parent", expires_at=clock.after(SOON, 5))
     job_id = stored(db, "job", dependencies=[parent], expires_at=SOON)

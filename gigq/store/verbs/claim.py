@@ -50,6 +50,8 @@ def prepare(session: Session, claimant: Claimant) -> Prepared:
         rows_of_other_programs.link(session)
         needs = _needs(session)
     expired = expiry.expire(session) if needs["expired"] else []
+    if expired:
+        needs = _needs(session)  # a dependent may only wait for its time now
     if needs["promotable"]:
         session.run("promote_delayed", {"now": session.now})
     unpaused = pauses.without_paused(session, claimant) if needs["paused"] else claimant
