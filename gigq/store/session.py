@@ -160,6 +160,17 @@ class Session(ABC):
         ended = self.many("complete_job_of_execution", jobs)
         return closed == ended == len(rows)
 
+    def release(self, claims: Iterable[tuple[str, str]]) -> dict[str, Row]:  # noqa: ARG002
+        """Undo claims that have not started in one statement, where the database has one for that.
+
+        Args:
+            claims: the execution and the job of each; the transaction has locked the jobs.
+
+        Returns:
+            The `queue`, `attempts` and `max_attempts` of each released job, by its execution.
+        """
+        return {}
+
     def queues_with_due_jobs(
         self,
         excluded: Collection[str],

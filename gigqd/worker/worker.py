@@ -60,6 +60,7 @@ log = logs.get_logger(__name__)
 _LONGEST_WAIT = 30.0
 _LONGEST_WAIT_ON_SERVER = 300.0  # the recorder looks for all workers
 _MOST_CLAIMS_PER_BATCH = 64
+_MOST_CLAIMS_ON_SERVER = 256  # an exchange costs more there
 _AFTER_A_DATABASE_ERROR = 1.0
 
 
@@ -142,7 +143,7 @@ class WorkerRole:
             self._allow,
             queue.max_result_size,
             self._hooks,
-            _MOST_CLAIMS_PER_BATCH,
+            _MOST_CLAIMS_ON_SERVER if self._is_on_server else _MOST_CLAIMS_PER_BATCH,
             self._pool.size,
             Retry(*self._context.config.retry_of(self._pool.name)),
             queue.unknown_function_wait,

@@ -468,7 +468,7 @@ class StumbleError(Exception):
 def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
     db: Database, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    parents = insert(db, [job_row() for _ in range(4)])
+    parents = insert(db, [job_row() for _ in range(5)])
     stored(db, dependencies=parents[:2])
     rows = take(db)
     past = clock.after(clock.utc_now(), -1)
@@ -476,7 +476,7 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
     stored(db, expires_at=past)
     before = content(db)
     done = (over(rows[0]), over(rows[1]), over(rows[2], FAILED))
-    handover = SettleBatch(done, (Claim.from_row(rows[3]),))
+    handover = SettleBatch(done, tuple(map(Claim.from_row, rows[3:])))
     broken = {"on": True}
     stumbling(monkeypatch, COUNTS_OF_DUE_JOBS[db.dialect] if verb == "due" else verb, broken)
     with pytest.raises(StumbleError):
@@ -487,13 +487,14 @@ def test_whatever_breaks_in_the_middle_all_of_it_is_undone(
 
     assert after == before
     assert [one and one.job_status.value for one in settled] == [
-        "completed", "completed", "pending", "pending",
+        "completed", "completed", "pending", "pending", "pending",
     ]  # fmt: skip
-    assert len(more) == 6
+    assert len(more) == 7
 
 
 TOGETHER_ON_POSTGRES = {
     "complete": {"complete_execution", "complete_job_of_execution"},
+    "release": {"delete_unstarted_execution", "release_job"},
     "best_due": {"best_due"},
     "open_and_claim": {"open_executions_of_rows", "claim_rows"},
 }
@@ -657,12 +658,14 @@ def test_a_retry_that_is_handed_back_keeps_what_its_earlier_attempts_left(db: Da
     job_id = stored(db, max_attempts=5)
     settle_and_claim.settle(db, taken(db)["execution_id"], FAILED)
     before = jobs.get(db, job_id) or {}
-    row = taken(db)
-    (settled,) = hand_back(db, row)
+    stored(db, max_attempts=5)
+    settled, other = hand_back(db, *take(db))
     after = jobs.get(db, job_id) or {}
 
     assert settled is not None
+    assert other is not None
     assert (settled.attempt, settled.max_attempts) == (1, 5)
+    assert (other.attempt, other.max_attempts) == (0, 5)
     assert (after["attempts"], after["error"], after["refunds"]) == (1, before["error"], 0)
     assert after["started_at"] is not None
     assert [e["attempt"] for e in jobs.executions(db, job_id)] == [1]

@@ -88,6 +88,12 @@ class PostgresSession(Session):
         self._cursor.execute(self._sql["complete_together"], [*_columns(rows), self.now])
         return bool(self._cursor.fetchone() == (len(rows), len(rows)))
 
+    def release(self, claims: Iterable[tuple[str, str]]) -> dict[str, Row]:
+        """Undo claims that have not started in one statement."""
+        self._cursor.execute(self._sql["release_together"], [*_columns(claims), self.now])
+        rows = from_database(self._cursor.fetchall(), self._cursor.description)
+        return {row["execution_id"]: row for row in rows}
+
     def queues_with_due_jobs(self, excluded: Collection[str], limit: int) -> tuple[list[Any], int]:
         """Return the names of the queues with due jobs, and the number of those jobs."""
         params = {"excluded": storable_list(excluded), "limit": limit}

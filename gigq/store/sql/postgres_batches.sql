@@ -37,6 +37,27 @@ closed AS (
 )
 SELECT (SELECT count(*) FROM ended), (SELECT count(*) FROM closed);
 
+-- The jobs are locked already. One that has a cancel request, or is not the worker's any more, is left.
+-- name: release_together
+WITH given AS MATERIALIZED (
+    SELECT * FROM unnest(?::text[], ?::text[]) AS given (execution_id, job_id)
+),
+removed AS (
+    DELETE FROM job_executions
+    USING given
+    WHERE job_executions.id = given.execution_id AND job_executions.status || '' = 'running'
+        AND cancel_requested_at IS NULL
+    RETURNING given.execution_id, given.job_id, due_at, due_why
+)
+UPDATE jobs
+SET status = 'pending', attempts = attempts - 1, worker_id = NULL, execution_id = NULL,
+    started_at = CASE attempts WHEN 1 THEN NULL ELSE started_at END, updated_at = ?,
+    due_at = removed.due_at, due_why = removed.due_why
+FROM removed
+WHERE jobs.id = removed.job_id AND jobs.status = 'running'
+    AND jobs.execution_id = removed.execution_id
+RETURNING removed.execution_id, queue, attempts, max_attempts;
+
 -- name: insert_edge_at_once
 INSERT INTO job_dependencies (parent_id, job_id)
 SELECT given.parent_id, given.job_id

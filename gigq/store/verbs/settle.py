@@ -15,7 +15,7 @@ from gigq.store.verbs import dependents, unknown_functions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gigq.model.claim import Finished
+    from gigq.model.claim import Claim, Finished
     from gigq.store.database import Row, Session
     from gigq.store.session import Completion
 
@@ -66,11 +66,22 @@ def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
     if waited is None:
         return settle(session, execution_id, ExecutionResult(JobStatus.FAILED, cause=Cause.STOPPED))
     row = session.one("release_job", {**ids, **waited})
-    if row is None:
-        return None
+    return None if row is None else _released(job_id, execution_id, row)
+
+
+def release_together(session: Session, claims: Sequence[Claim]) -> list[Settled | None]:
+    """Release several claims whose jobs are locked, each as `release` does."""
+    ids = [(claim.execution_id, claim.job_id) for claim in claims]
+    rows = session.release(ids) if len(ids) > 1 else {}
+    return [
+        _released(job, id_, rows[id_]) if id_ in rows else release(session, job, id_)
+        for id_, job in ids
+    ]
+
+
+def _released(job_id: str, execution_id: str, row: Row) -> Settled:
     left, most = row["attempts"], row["max_attempts"]
-    queue = row["queue"]
-    return Settled(job_id, execution_id, JobStatus.PENDING, left, most, due_in=(queue,))
+    return Settled(job_id, execution_id, JobStatus.PENDING, left, most, due_in=(row["queue"],))
 
 
 def fail_unreadable(session: Session, job: Row, column: str, why: str) -> None:

@@ -286,8 +286,7 @@ def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> li
         done = settling.settle_together(session, finished, plain)
     else:
         done = [settling.settle(session, one.claim.execution_id, one.result) for one in finished]
-    back = [settling.release(session, claim.job_id, claim.execution_id) for claim in batch.released]
-    return [*done, *back]
+    return [*done, *settling.release_together(session, batch.released)]
 
 
 def _named(rows: list[Row]) -> list[Row]:
