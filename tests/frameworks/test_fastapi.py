@@ -43,12 +43,12 @@ def test_a_reload_of_the_application_loses_and_repeats_no_job(daemon):
 
     with serving(daemon.home, "uvicorn", "--reload", "--port", "0", "app:app") as server:
         first = server.ask("POST", "/pictures", {"file": "before.jpg"})
-        app.write_text(app.read_text().replace("width: int = 300", "width: int = 400"))
+        app.write_text(app.read_text().replace("width: int = 300", "width: int = 1200"))
         wait_until(lambda: "Reloading" in server.log(), 60, why="the server sees the change")
         wait_until(lambda: server.log().count("startup complete") > 1, 60, why="it is up again")
         second = server.ask("POST", "/pictures", {"file": "after.jpg"})
 
     assert (first[0], second[0]) == (202, 202)
     results = [daemon.wait_for_job(body["job"])["result"] for _, body in (first, second)]
-    assert results == ["before.jpg at 300 pixels", "after.jpg at 400 pixels"]
+    assert results == ["before.jpg at 300 pixels", "after.jpg at 1200 pixels"]
     assert daemon.queue.stats()["total"] == 2
