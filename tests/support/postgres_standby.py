@@ -30,6 +30,13 @@ class Pair:
             f"postgresql://postgres@/postgres?host={hosts}&target_session_attrs=read-write"
         )
 
+    def fall_behind(self) -> None:
+        """Have the standby receive no further commits."""
+        self.standby.run("ALTER SYSTEM SET primary_conninfo = ''")
+        self.standby.run("SELECT pg_reload_conf()")
+        receivers = "SELECT 1 FROM pg_stat_wal_receiver"
+        wait_until(lambda: not self.standby.run(receivers), why="the standby stops to follow")
+
     def fail_over(self) -> None:
         """Kill the primary, as a host that dies does, and promote the standby."""
         self.primary.stop("immediate")
