@@ -81,6 +81,32 @@ def test_it_looks_again_for_what_was_not_announced(
     listener.close()
 
 
+def test_after_a_job_it_looks_soon_and_then_less_often(
+    address: str, other: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def sleep(_descriptors: list[int], seconds: float) -> list[int]:
+        now[0] += seconds
+        return []
+
+    def look(longest: float) -> float:
+        listener.wait(longest)
+        listener.drain()
+        return round(now[0], 3)
+
+    monkeypatch.setattr(notifications, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(notifications, "wait_readable", sleep)
+    listener = listening(address)
+    looks = [look(1.0) for _ in range(7)]
+    notify(other, address, '["mail"]')
+    after = [look(1.0) for _ in range(3)]
+
+    assert looks == [0.005, 0.01, 0.02, 0.04, 0.08, 0.1, 1.1]
+    assert after == [1.1, 1.2, 2.2]  # it wakes all workers
+    listener.close()
+
+
 def test_it_takes_a_notification_that_comes_with_the_answer_to_a_statement(
     address: str, other: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
