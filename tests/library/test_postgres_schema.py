@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from support import postgres
 
 from gigq import Job, JobQueue, Worker
-from gigq.errors import SchemaTooNew, StoreUnavailable, UnsupportedStore
+from gigq.errors import SchemaTooNew, StoreLocked, StoreUnavailable, UnsupportedStore
 from gigq.model.ids import new_id
 from gigq.store import migrate
 from gigq.store.database import Database
@@ -157,9 +157,37 @@ def test_a_connection_limits_the_time_of_its_statements() -> None:
 def test_a_limit_of_the_role_stays(role: str) -> None:
     with psycopg.connect(postgres.server()) as connection:
         connection.execute(f"ALTER ROLE {role} SET statement_timeout = '7s'")
+        connection.execute(f"ALTER ROLE {role} SET lock_timeout = '7s'")
 
     assert setting(as_role(role), "statement_timeout") == "7s"
-    assert setting(as_role(role), "lock_timeout") == "30s"
+    assert setting(as_role(role), "lock_timeout") == "30s"  # as in a transaction of gigq
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_read_waits_for_a_lock_as_long_as_it_may_and_leaves_the_limit_of_the_session(
+    new_name: str, is_own: bool
+) -> None:
+    address = full_address(postgres.server(), schema=new_name)
+    with (
+        closing(new_connection(address)) as own,
+        psycopg.connect(postgres.server(), autocommit=True) as applications,
+        psycopg.connect(postgres.server()) as holding,
+    ):
+        migrate.apply(Database(lambda: own))
+        for connection in (applications, holding):
+            connection.execute(f"SET search_path = {new_name}")
+        reading = own if is_own else applications
+        limit = setting_of(reading)
+        holding.execute("LOCK TABLE gigq_store")
+        with pytest.raises(StoreLocked):
+            Database(lambda: reading, lock_timeout=0.05).one("store_id")
+
+        assert setting_of(reading) == limit
+
+
+def setting_of(connection: psycopg.Connection[Any]) -> str:
+    (found,) = connection.execute("SHOW lock_timeout").fetchone() or ("",)
+    return str(found)
 
 
 def test_a_hung_process_loses_its_transaction_and_others_go_on(new_name: str) -> None:

@@ -68,6 +68,11 @@ def limit_locks(connection: Any, seconds: float) -> None:
         connection.limit_locks(seconds)
 
 
+def lock_limit_of(connection: Any) -> float | None:
+    """Return the seconds of `limit_locks`; None on an application's own connection."""
+    return getattr(connection, "lock_timeout", None) if _is_own(connection) else None
+
+
 def _is_own(connection: Any) -> bool:
     return hasattr(connection, "set_up")
 

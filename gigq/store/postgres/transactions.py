@@ -209,7 +209,8 @@ def single_write(limits: Limits, connection: Any) -> Iterator[Session]:
             yield session
         return
     with drivers.store_errors(connection, may_be_done=True):
-        yield _single(limits, connection)
+        drivers.limit_locks(connection, limits.lock_timeout)
+        yield PostgresSession(connection, drivers.cursor_of(connection), "")
 
 
 def now(limits: Limits, connection: Any) -> str:
@@ -265,33 +266,29 @@ def roll_back(connection: Any) -> None:
 
 
 def rows_of(limits: Limits, connection: Any, name: str, params: Mapping[str, Any]) -> list[Row]:
-    """Return every row of a single reading statement, in one round trip where that is possible.
-
-    It is repeated once if the server undoes it.
-    """
-    reading = _single_read if _may_be_single(connection) else read
+    """Return every row of a single reading statement; repeat it once if the server undoes it."""
     if not drivers.in_transaction(connection):
-        with suppress(Deadlock), reading(limits, connection) as session:
+        with suppress(Deadlock), _read_once(limits, connection) as session:
             return session.all(name, params)
-    with reading(limits, connection) as session:
+    with _read_once(limits, connection) as session:
         return session.all(name, params)
 
 
 @contextmanager
-def _single_read(limits: Limits, connection: Any) -> Iterator[Session]:
-    with drivers.store_errors(connection):
-        yield _single(limits, connection)
+def _read_once(limits: Limits, connection: Any) -> Iterator[Session]:
+    """Open a read transaction for one statement: one round trip where its limit is in force."""
+    if _may_be_single(connection) and drivers.lock_limit_of(connection) == limits.lock_timeout:
+        with drivers.store_errors(connection):
+            yield PostgresSession(connection, drivers.cursor_of(connection), "")
+        return
+    with read(limits, connection) as session:
+        yield session
 
 
 def _may_be_single(connection: Any) -> bool:
     """Return True where a statement is a transaction of its own, without settings before it."""
     is_alone = connection.autocommit and not drivers.set_up_of(connection)
     return is_alone and not drivers.in_transaction(connection)
-
-
-def _single(limits: Limits, connection: Any) -> Session:
-    drivers.limit_locks(connection, limits.lock_timeout)
-    return PostgresSession(connection, drivers.cursor_of(connection), "")
 
 
 def _begin(connection: Any) -> tuple[str, ...]:

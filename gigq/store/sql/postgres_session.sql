@@ -1,7 +1,7 @@
 -- Settings, times and catalogs of a PostgreSQL server, and changes of its tables.
 
--- A hung process must not keep others from its rows for longer than they wait for a lock. A limit of
--- the role, the database or the server stays.
+-- A hung process must not keep others from its rows for longer than they wait for a lock. Other
+-- limits of the role, the database or the server stay.
 -- name: limit_session
 SELECT set_config(name, value, false)
 FROM (
@@ -9,7 +9,7 @@ FROM (
     ('statement_timeout', '60s'), ('lock_timeout', '30s'),
     ('idle_in_transaction_session_timeout', '20s')
 ) AS wanted (name, value)
-WHERE current_setting(name) = '0';
+WHERE name = 'lock_timeout' OR current_setting(name) = '0';
 
 -- name: limit_locks
 SET lock_timeout = {milliseconds};
