@@ -149,12 +149,14 @@ class ServerStorage:
         latest = time.monotonic() + min(longest, interval)
         self._pass_on()  # `maintain` takes in what has come, too
         while True:
-            ready = self._ready(max(0.0, self._look_at(latest) - time.monotonic()))
+            left = self._look_at(latest) - time.monotonic()
+            ready = self._ready(max(0.0, left))
             if self._json_socket.fileno() in ready:
                 return True
-            if not ready:
+            if ready:
+                self._pass_on()
+            if not ready or left <= 0:
                 return False
-            self._pass_on()
 
     def wait(self, seconds: float) -> bool:
         """Wait for a message, `seconds` at most; return True when there is one."""

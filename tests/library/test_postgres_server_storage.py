@@ -119,6 +119,14 @@ def test_a_notification_that_came_during_a_look_ends_the_sleep_after_it(
     assert storage.has_changed()
 
 
+def test_a_stream_of_notifications_does_not_keep_it_from_looking(
+    storage: ServerStorage, passing: Passing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "_ready", lambda _seconds: [storage._watch.fileno()])
+    monkeypatch.setattr(storage._watch, "take", lambda: frozenset({"mail"}))
+    assert not storage.sleep(3600)
+
+
 def test_a_look_that_became_due_during_another_one_follows_at_once(
     storage: ServerStorage, passing: Passing
 ) -> None:
