@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from gigq.model.claim import Finished, SettleBatch
+from gigq.model.job_status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ _TOGETHER_MOST = 0.025
 Otherwise a worker does little else with many workers for few processors, or a slow disk or network.
 """
 
+_MOST_AFTER_FAILURES = 64
 _SHORT = 0.001
 _WEIGHT = 0.1
 _GROWTH = 2
@@ -68,6 +70,11 @@ class HeldClaims:
         """
         self._claimed_at = -math.inf
         return SettleBatch(tuple(self._finished), tuple(self._waiting))
+
+    @property
+    def has_failures(self) -> bool:
+        """True when a finished claim did not complete its job."""
+        return any(one.result.status is not JobStatus.COMPLETED for one in self._finished)
 
     @property
     def finished(self) -> SettleBatch:
@@ -172,14 +179,17 @@ class BatchSizing:
         self._of_function: dict[tuple[str, str], float] = {}
         self._excused: set[tuple[str, str]] = set()
 
-    def size(self, exchange: float) -> int:
+    def size(self, exchange: float, *, has_failures: bool = False) -> int:
         """Return the number of jobs to claim now: twice the last one, while jobs are short.
 
         Args:
             exchange: the duration of the last exchange with the database.
+            has_failures: True when a job of the last batch did not complete. Such outcomes are
+                recorded one at a time, while the jobs of the batch are locked.
         """
         together = max(_TOGETHER, min(exchange, _TOGETHER_MOST))
-        fitting = max(1, min(self._most, int(together / self._mean)))
+        most = min(self._most, _MOST_AFTER_FAILURES) if has_failures else self._most
+        fitting = max(1, min(most, int(together / self._mean)))
         self._grown = min(self._grown * _GROWTH or 1, fitting)
         return self._grown
 

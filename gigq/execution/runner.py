@@ -184,7 +184,8 @@ class Runner:
         now, exchange = time.monotonic(), self.exchanges.last_took
         ahead = self._held.first(now) if more else None
         if ahead is None or not self._batch_sizing.is_short(ahead):
-            return self._exchange(more=more, most=self._batch_sizing.size(exchange))
+            most = self._batch_sizing.size(exchange, has_failures=self._held.has_failures)
+            return self._exchange(more=more, most=most)
         if self._held.is_overdue(now, exchange):
             self._settle(self._held.finished)
             return self._next(more=more)  # the claims may be too old by now
@@ -270,10 +271,9 @@ class Runner:
         now = time.monotonic()
         self._held.finish(claim, result, now, now - began)
         self._batch_sizing.ran(claim, now - began, result.post_mortem)
-        transactions = self.transactions
-        transactions.last_claim = claim
-        if transactions.is_touched():
-            transactions.end_of_job(claim)
+        self.transactions.last_claim = claim
+        if self.transactions.is_touched():
+            self.transactions.end_of_job(claim)
 
     def _attempt(self, claim: Claim) -> ExecutionResult:
         if self._environment_of is not self.settings:

@@ -27,7 +27,7 @@ def every_tiny_job_is_short(monkeypatch):
     """However busy the machine is; `long` alone is long."""
     monkeypatch.setattr(BatchSizing, "fits", lambda _self, row: row["function_name"] != "long")
     monkeypatch.setattr(BatchSizing, "is_short", lambda _self, claim: claim.function.name != "long")
-    monkeypatch.setattr(BatchSizing, "size", lambda self, _exchange: self._most)
+    monkeypatch.setattr(BatchSizing, "size", lambda self, _exchange, **_: self._most)
 
 
 @pytest.fixture(autouse=True)
@@ -368,7 +368,9 @@ def test_the_size_of_a_batch_and_the_wait_of_outcomes_follow_the_last_exchange(
     queue, worker, monkeypatch
 ):
     sizes, waits = [], []
-    monkeypatch.setattr(BatchSizing, "size", lambda _self, exchange: sizes.append(exchange) or 2)
+    monkeypatch.setattr(
+        BatchSizing, "size", lambda _self, exchange, **_: sizes.append(exchange) or 2
+    )
     monkeypatch.setattr(
         held_claims.HeldClaims, "is_overdue", lambda _self, _now, exchange: waits.append(exchange)
     )

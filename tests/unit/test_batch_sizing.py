@@ -53,6 +53,13 @@ def test_while_jobs_are_short_twice_as_many_are_taken_each_time_up_to_the_most()
     assert [sizing.size(0.0) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 64, 64]
 
 
+def test_after_failures_no_more_than_64_are_taken():
+    sizing = after(BatchSizing(256, lambda: 0), *[SHORT / 10] * 100)
+    grown = [sizing.size(0.0) for _ in range(10)][-1]
+
+    assert (grown, sizing.size(0.0, has_failures=True), sizing.size(0.0)) == (256, 64, 128)
+
+
 def test_they_are_no_more_than_what_fits_into_the_time_that_outcomes_may_wait():
     sizing = after(BatchSizing(64, lambda: 0), *[0.001] * 200)
     sizes = [sizing.size(0.0) for _ in range(8)]

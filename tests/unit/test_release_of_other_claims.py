@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Iterator[str]:
 def worker(path: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
     monkeypatch.setattr(BatchSizing, "fits", lambda _self, _row: True)
     monkeypatch.setattr(BatchSizing, "is_short", lambda _self, _claim: True)
-    monkeypatch.setattr(BatchSizing, "size", lambda _self, _exchange: 8)
+    monkeypatch.setattr(BatchSizing, "size", lambda _self, _exchange, **_: 8)
     monkeypatch.setattr("gigq.execution.held_claims.HELD_BACK", 1e9)
     monkeypatch.setattr("gigq.execution.held_claims._STALE_AFTER", 1e9)
     worker = Worker(path, worker_id="w")

@@ -22,6 +22,9 @@ _NEEDED = (
 )
 """The columns that a worker needs to run a job."""
 
+_MOST_COMPARED = 4096
+"""Limits the jobs of a batch from many queues: as many jobs of each queue are compared."""
+
 _REPLACEMENT = "\ufffd"
 
 _NO_ID = "gigq.errors.UnreadableJob: the column id of the job holds text that is not UTF-8"
@@ -171,9 +174,10 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
     """Return the best due jobs, in order, up to the first that must be claimed alone."""
     queues, due = _due(session, claimant, request.most * request.sharers)
     share = -(-due // request.sharers)
-    if share < 2 or len(queues) > request.most:
+    most = min(request.most, _MOST_COMPARED // max(1, len(queues)))
+    if share < 2 or most < 2:
         return []
-    rows = session.best_due(queues, min(share, request.most))
+    rows = session.best_due(queues, min(share, most))
     may_differ = session.reads_leniently
     for number, row in enumerate(rows):
         if not _fits(row, request) or (may_differ and _may_be_replaced(row)):

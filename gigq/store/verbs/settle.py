@@ -15,7 +15,7 @@ from gigq.store.verbs import dependents, unknown_functions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gigq.model.claim import Claim, Finished
+    from gigq.model.claim import Finished
     from gigq.store.database import Row, Session
     from gigq.store.session import Completion
 
@@ -69,9 +69,13 @@ def release(session: Session, job_id: str, execution_id: str) -> Settled | None:
     return None if row is None else _released(job_id, execution_id, row)
 
 
-def release_together(session: Session, claims: Sequence[Claim]) -> list[Settled | None]:
-    """Release several claims whose jobs are locked, each as `release` does."""
-    ids = [(claim.execution_id, claim.job_id) for claim in claims]
+def release_together(session: Session, ids: Sequence[tuple[str, str]]) -> list[Settled | None]:
+    """Release several claims whose jobs are locked, each as `release` does.
+
+    Args:
+        session: the transaction.
+        ids: the execution and the job of each claim.
+    """
     rows = session.release(ids) if len(ids) > 1 else {}
     return [
         _released(job, id_, rows[id_]) if id_ in rows else release(session, job, id_)

@@ -286,7 +286,8 @@ def _settle_batch(session: Session, batch: SettleBatch, *, together: bool) -> li
         done = settling.settle_together(session, finished, plain)
     else:
         done = [settling.settle(session, one.claim.execution_id, one.result) for one in finished]
-    return [*done, *settling.release_together(session, batch.released)]
+    released = [(claim.execution_id, claim.job_id) for claim in batch.released]
+    return [*done, *settling.release_together(session, released)]
 
 
 def _named(rows: list[Row]) -> list[Row]:

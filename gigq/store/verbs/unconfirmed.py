@@ -29,8 +29,7 @@ def release(db: Database, first_id: str) -> None:
         session.lock("execution", {"execution_id": first_id})
         rows = session.all("executions_opened_together", {"execution_id": first_id})
         session.lock("jobs", {"ids": storable_list(row["job_id"] for row in rows)})
-        for row in rows:
-            settle.release(session, row["job_id"], row["execution_id"])
+        settle.release_together(session, [(row["execution_id"], row["job_id"]) for row in rows])
 
 
 def recorded(db: Database, finished: Finished) -> Settled | None:
