@@ -382,6 +382,19 @@ def test_the_size_of_a_batch_and_the_wait_of_outcomes_follow_the_last_exchange(
     assert min(*sizes[1:], *waits) >= 0.02
 
 
+def test_the_size_of_a_batch_follows_failures_in_the_last_one(queue, worker, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        BatchSizing, "size", lambda _self, _exchange, has_failures: seen.append(has_failures) or 2
+    )
+    submit(queue, 2)
+    submit(queue, 1, jobs_to_run.fail, max_attempts=2)
+    submit(queue, 1)
+    worker.work_off(lambda: True)
+
+    assert seen[:3] == [False, False, True]
+
+
 def test_a_claim_that_has_become_old_during_a_slow_settlement_is_handed_back(
     queue, worker, monkeypatch, exchanges
 ):

@@ -177,6 +177,13 @@ def test_nobody_takes_more_than_a_fair_share(
     assert len(take(db, sharers=sharers, most=most)) == expected
 
 
+@pytest.mark.parametrize(("queues", "expected"), [(16, 256), (32, 128), (65, 1)])
+def test_from_many_queues_fewer_are_taken_at_once(db: Database, queues: int, expected: int) -> None:
+    insert(db, [job_row(queue=f"q{number % queues}") for number in range(300)])
+
+    assert len(take(db, most=256)) == expected
+
+
 def fits_all_but(*odd: str) -> Fits:
     return lambda row: row["name"] not in odd
 

@@ -175,7 +175,7 @@ def _companions(session: Session, claimant: Claimant, request: ClaimRequest) -> 
     queues, due = _due(session, claimant, request.most * request.sharers)
     share = -(-due // request.sharers)
     most = min(request.most, _MOST_COMPARED // max(1, len(queues)))
-    if share < 2 or most < 2:
+    if share < 2 or len(queues) > most:
         return []
     rows = session.best_due(queues, min(share, most))
     may_differ = session.reads_leniently
