@@ -88,8 +88,7 @@ def test_the_script_creates_the_schema_that_the_address_names(shell, options):
         assert psql(postgres.server(), script).returncode == 0
         assert shell.json("--db", address, "migrate")["before"] == LATEST
     finally:
-        with psycopg.connect(postgres.server()) as connection:
-            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        postgres.drop_schema(postgres.administrator(), schema)
 
 
 @on_postgres

@@ -153,7 +153,7 @@ def test_the_schema_is_renamed(address: str, schema: str) -> None:
             assert queue.get_result(child) == 4
             queue.close()
     finally:
-        sql(address, f"DROP SCHEMA {renamed} CASCADE")
+        postgres.drop_schema(postgres.administrator(), renamed)
 
 
 @pytest.mark.fault("N4")

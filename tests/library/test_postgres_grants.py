@@ -42,7 +42,7 @@ def schema() -> Iterator[str]:
         for role in roles:
             connection.execute(f"CREATE ROLE {role} LOGIN")
         yield name
-        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        postgres.drop_schema(connection, name)
         for role in roles:
             connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 

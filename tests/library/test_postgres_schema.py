@@ -31,8 +31,7 @@ def new_name() -> Iterator[str]:
     """A name for a schema, which is dropped at the end."""
     name = f"test_{new_id().replace('-', '')}"
     yield name
-    with psycopg.connect(postgres.server()) as connection:
-        connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    postgres.drop_schema(postgres.administrator(), name)
 
 
 @pytest.fixture

@@ -104,8 +104,7 @@ def fresh_schema(name: str) -> Iterator[str]:
     try:
         yield address_in(name)
     finally:
-        end_other_sessions(connection, name)
-        connection.execute(f"DROP SCHEMA {name} CASCADE")
+        drop_schema(connection, name)
 
 
 def address_in(schema: str) -> str:
@@ -311,6 +310,15 @@ def programs() -> Path | None:
 
 def _user() -> str | None:
     return _UNPRIVILEGED if os.geteuid() == 0 else None
+
+
+def drop_schema(connection: Any, name: str) -> None:
+    """Drop a schema, if it exists, also beside threads of a test that still use it."""
+    while True:
+        end_other_sessions(connection, name)
+        with suppress(psycopg.errors.DeadlockDetected):
+            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            return
 
 
 def end_other_sessions(connection: Any, name: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from support import postgres
-from support.postgres import administrator, end_other_sessions
+from support.postgres import administrator, drop_schema, end_other_sessions
 
 from gigq.model.ids import new_id
 from gigq.store import migrate
@@ -98,7 +98,7 @@ def migrated_schema() -> Iterator[str]:
             _free.append(name)
         else:
             del _definitions[name]
-            administrator().execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+            drop_schema(administrator(), name)
 
 
 def _create(name: str) -> None:
