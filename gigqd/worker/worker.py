@@ -27,6 +27,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
+from gigqd.worker.idle_wait import IdleWait
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
 
 log = logs.get_logger(__name__)
 
-_LONGEST_WAIT = 30.0
-_LONGEST_WAIT_ON_SERVER = 300.0  # the recorder looks for all workers
 _MOST_CLAIMS_PER_BATCH = 64
 _MOST_CLAIMS_ON_SERVER = 256  # an exchange costs more there
 _AFTER_A_DATABASE_ERROR = 1.0
@@ -116,6 +115,7 @@ class WorkerRole:
         self._runner = self._make_runner()
         self._runner.transactions.end("worker_start")
         self._listener = self._backend.listener(pool.queues)
+        self._idle_wait = IdleWait(on_server=self._is_on_server)
         assert context.stacks is not None
         self._signal_wakeup = SignalWakeup(self._on_sigterm, context.stacks)
         self._output = Output(context, pool.keep_output)
@@ -206,8 +206,7 @@ class WorkerRole:
         logs.follow()
         self._show_idle()
         try:
-            self._runner.work_off(self._may_claim)
-            wait = self._until_next_due()
+            wait = self._until_next_due(self._runner.work_off(self._may_claim))
             self._errors.end()
         except StoreError as error:
             if self._errors.note(error):
@@ -332,9 +331,9 @@ class WorkerRole:
     def _on_sigterm(self, _number: int, _frame: object) -> None:
         self._exit_requested = True
 
-    def _until_next_due(self) -> float:
+    def _until_next_due(self, ran: int) -> float:
         # Claims are paused because of the database, which must not be used then.
-        longest = _LONGEST_WAIT_ON_SERVER if self._is_on_server else _LONGEST_WAIT
+        longest = self._idle_wait.longest(ran)
         if not self._may_claim():
             return longest
         database = self._runner.store.database

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -223,3 +226,29 @@ def test_a_check_and_a_start_refuse_the_objects_of_another_program(daemons, tabl
 
     assert [one.returncode for one in refused] == [78, 78]
     assert all(message in one.stderr and "?schema=" in one.stderr for one in refused)
+
+
+def test_a_worker_looks_again_soon_after_a_job(daemons):
+    """In a tenth of a second there is one notification, so that the next job may have none."""
+    daemon = daemons({"pools.default.size": 1})
+    recorder = daemon.status()["slots"][0]["pid"]  # it looks for all workers, and wakes them
+
+    assert any(_follows(daemon, recorder, f"{number}") for number in range(20))
+
+
+def _follows(daemon: Daemon, recorder: int, name: str) -> bool:
+    """Whether a job runs just after another one while the recorder is stopped."""
+    go = daemon.home / name
+    first = daemon.submit(jobs.wait_for_file, name, {"path": str(go)})
+    daemon.wait_for_calls(name)
+    os.kill(recorder, signal.SIGSTOP)
+    try:
+        go.touch()
+        while daemon.queue.get_status(first)["status"] == "running":
+            pass
+        second = daemon.submit(jobs.ok, f"after {name}")
+        with suppress(AssertionError):
+            return bool(daemon.wait_for_job(second, within=1.0))
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    return not daemon.wait_for_job(second)
