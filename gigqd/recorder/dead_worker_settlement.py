@@ -89,7 +89,8 @@ class Settlement:
         """
         held = [row for row in self.own() if row["worker_id"] == record.worker_id]
         held.sort(key=lambda row: row["execution_id"] != record.latest)
-        done = (self._conclude(row, record) for row in held)
+        done = [self._conclude(row, record) for row in held if row["execution_id"] <= record.latest]
+        done += self._release([row for row in held if row["execution_id"] > record.latest])
         return [one for one in done if one is not None]
 
     def strays(self, possible_strays: set[str], running: set[str]) -> int:
@@ -103,8 +104,6 @@ class Settlement:
         return [row for row in rows if row["run"] == self._run]
 
     def _conclude(self, execution: dict[str, Any], record: ExitRecord) -> Settled | None:
-        if execution["execution_id"] > record.latest:
-            return self._release(execution)
         is_meant = execution["execution_id"] == record.latest and record.running
         result = result_of_exit(record) if is_meant else result_of_unrecorded(record)
         # The name of a worker begins with that of its pool: "default/1.5@2604".
@@ -113,9 +112,10 @@ class Settlement:
         seconds = record.wall_time if is_meant else None
         return self._settle(execution, result, seconds)
 
-    def _release(self, execution: dict[str, Any]) -> Settled | None:
-        ids = execution["job_id"], execution["execution_id"]
-        return self._follow_up(settle_and_claim.release(self._database, *ids))
+    def _release(self, executions: list[dict[str, Any]]) -> list[Settled | None]:
+        claims = [(row["execution_id"], row["job_id"]) for row in executions]
+        done = settle_and_claim.release(self._database, claims) if claims else []
+        return [self._follow_up(one) for one in done]
 
     def _lost(self, execution: dict[str, Any], result: ExecutionResult) -> bool:
         done = self._settle(execution, result)

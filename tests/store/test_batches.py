@@ -31,6 +31,7 @@ from gigq.model.claim import Claim, Claimant, ClaimRequest, Finished, SettleBatc
 from gigq.model.execution_result import ExecutionResult, PostMortem
 from gigq.model.ids import new_id
 from gigq.model.job_status import JobStatus
+from gigq.store.database import Database
 from gigq.store.postgres.transactions import PostgresSession
 from gigq.store.sqlite.transactions import SqliteSession
 from gigq.store.verbs import jobs, listing, settle_and_claim
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from gigq.store.database import Database, Row, Session
+    from gigq.store.database import Row, Session
 
     Fits = Callable[[Mapping[str, Any]], bool]
 
@@ -717,6 +718,26 @@ def test_a_claim_that_was_taken_away_is_not_handed_back(
     assert settle_and_claim.open_executions(db) == []
 
 
+def test_claims_of_a_dead_worker_are_released_in_one_transaction(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = insert(db, [job_row(max_attempts=9) for _ in range(3)])
+    rows = take(db)
+    superseded(db, rows[1])
+    begun, transaction = [], Database.transaction
+
+    def counted(*args: Any, **options: Any) -> Any:
+        begun.append(args)
+        return transaction(*args, **options)
+
+    monkeypatch.setattr(Database, "transaction", counted)
+    done = settle_and_claim.release(db, [(row["execution_id"], row["id"]) for row in rows])
+
+    assert [one and one.job_id for one in done] == [ids[0], None, ids[2]]
+    assert {jobs.get(db, ids[0])["attempts"], jobs.get(db, ids[2])["attempts"]} == {0}
+    assert len(begun) == 1
+
+
 def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
     job_id = stored(db, max_attempts=9)
     row = taken(db)
@@ -732,7 +753,7 @@ def test_what_is_handed_back_twice_is_handed_back_once(db: Database) -> None:
 
 def taken_again(db: Database, row: Row) -> Row:
     """HeldClaims a claim back and claim the same job anew."""
-    assert settle_and_claim.release(db, row["id"], row["execution_id"]) is not None
+    assert settle_and_claim.release(db, [(row["execution_id"], row["id"])]) != [None]
     return taken(db)
 
 

@@ -103,7 +103,7 @@ def test_a_job_that_a_stop_has_interrupted_does_not_expire(db: Database, time: C
 
 def test_a_claim_that_was_released_unstarted_still_expires(db: Database, time: Clock) -> None:
     job_id = stored(db, expires_at=SOON)
-    settle_and_claim.release(db, job_id, taken(db)["execution_id"])
+    settle_and_claim.release(db, [(taken(db)["execution_id"], job_id)])
     time.now = SOON
 
     assert [ended(one) for one in expiry.expire_some(db)] == [(job_id, JobStatus.CANCELLED, 0)]

@@ -188,7 +188,7 @@ def test_what_a_host_does_late_with_a_job_that_another_has_taken_over_changes_no
     now = taken(db, HERE)
 
     if late == "release":
-        assert settle_and_claim.release(db, job_id, old) is None
+        assert settle_and_claim.release(db, [(old, job_id)]) == [None]
     else:
         result = COMPLETED if late == "outcome" else FAILED
         assert settle_and_claim.settle(db, old, result) is None

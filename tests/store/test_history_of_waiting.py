@@ -145,7 +145,7 @@ class Histories(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         job_id = data.draw(st.sampled_from(sorted(self.running)))
         row = self.running.pop(job_id)
-        settle_and_claim.release(self.db, job_id, row["execution_id"])
+        settle_and_claim.release(self.db, [(row["execution_id"], job_id)])
         self.due[job_id] = self.expected[job_id].pop()
 
     @rule()

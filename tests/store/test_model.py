@@ -237,7 +237,7 @@ class Ledger(RuleBasedStateMachine):
     def release(self, held: tuple[bool, int]) -> None:
         claim = self._claim_of(self._held(held))
         expected = self._after(claim.execution_id, self.model.release(claim.execution_id))
-        settled = settle_and_claim.release(self.db, claim.job_id, claim.execution_id)
+        (settled,) = settle_and_claim.release(self.db, [(claim.execution_id, claim.job_id)])
 
         assert (settled and (settled.job_status.value, settled.attempt)) == expected
 

@@ -24,6 +24,8 @@ from gigq.store.verbs import settle as settling
 from gigq.store.verbs.deadlock import repeated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gigq.model.claim import Claimant, ExpiredJob, Settled
     from gigq.model.execution_result import ExecutionResult
     from gigq.model.retry_decision import Outcome
@@ -146,14 +148,21 @@ def _exchange(
 
 
 @repeated
-def release(db: Database, job_id: str, execution_id: str) -> Settled | None:
-    """Undo the claim of a job that has not started: it is due again, with no attempt used.
+def release(db: Database, claims: Sequence[tuple[str, str]]) -> list[Settled | None]:
+    """Undo claims of jobs that have not started: they are due again, with no attempt used.
+
+    Args:
+        db: the database.
+        claims: the execution and the job of each.
 
     Returns:
-        None when the job has another current execution or none; then the job is unchanged.
+        The effects of each; None when its job has another current execution or none, and is
+        unchanged.
     """
     with db.transaction(durable=False) as session:
-        return settling.release(session, job_id, execution_id)
+        if len(claims) > 1:
+            session.lock("jobs", {"ids": storable_list(job_id for _, job_id in claims)})
+        return settling.release_together(session, claims)
 
 
 @repeated
