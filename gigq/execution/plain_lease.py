@@ -6,18 +6,20 @@ A daemon kills its jobs before its lease is over. A plain worker cannot: it ends
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from weakref import WeakSet, WeakValueDictionary
 
 from gigq import events
 from gigq.errors import StoreError
 from gigq.execution.process_row import this_process
 from gigq.model.cached_property import cached_property
 from gigq.model.lease import boot_time
-from gigq.store.database import Database
+from gigq.store.database import Database, is_in_transaction
 from gigq.store.lease_renewal import LeaseRenewal
 from gigq.store.verbs import processes
 
@@ -34,6 +36,20 @@ _END_PROCESS_AT = 12
 _SHORTEST_SLEEP, _LONGEST_SLEEP = 0.05, 0.5
 _PATIENCE = 1.0
 _SHOWN_FOR = 3600.0
+_NEVER = -math.inf
+
+
+class _Users:
+    """The leases that use the row of this process in a database.
+
+    Attributes:
+        lock: held while one is added, and while the row is deleted.
+        leases: those that may hold claims or run jobs.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.leases: WeakSet[PlainLease | EndlessLease] = WeakSet()
 
 
 class PlainLease:
@@ -71,6 +87,7 @@ class PlainLease:
         """
         self._claimed_at = boot_time()
         with self._lock:
+            self._users.leases.add(self)
             if self._renewal.lease.left <= self._length / 2:
                 self._renewal.renew()
             if self._ended.is_set():
@@ -102,17 +119,28 @@ class PlainLease:
         return given._replace(finished=finished, may_start=may_start)
 
     def end(self) -> None:
-        """Delete the row of the process, unless one of its workers runs a job."""
+        """Delete the row of the process, unless one of its workers runs a job or may do so."""
         with self._lock:
             self._is_ending = True
             try:
                 if not self._running and not self._ended.is_set():
-                    self._ended.set()
-                    self._renewal.lease = self._renewal.lease._replace(ends=0.0)
-                    with suppress(StoreError):  # its lease ends by itself
-                        self._renewal.forget()
+                    self._end_unless_shared()
             finally:
                 self._is_ending = False
+
+    def _end_unless_shared(self) -> None:
+        with self._users.lock:
+            if any(lease is not self for lease in self._users.leases):
+                return  # they renew nothing
+            self._users.leases.clear()
+            self._ended.set()
+            self._renewal.lease = self._renewal.lease._replace(ends=0.0)
+            with suppress(StoreError):  # its lease ends by itself
+                self._renewal.forget()
+
+    @property
+    def _users(self) -> _Users:
+        return _users_of(self._backend.run())
 
     def _is_over(self) -> bool:
         """Return True when another host may have taken back what this thread has claimed."""
@@ -171,7 +199,7 @@ class EndlessLease:
     """A process whose workers have connections of the application's own.
 
     No thread may use those beside a job, so that nothing can renew a lease: the process counts as
-    alive until another process of its host sees that it has ended.
+    alive until another process of its host sees that it has ended. Other workers use the same row.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -181,7 +209,7 @@ class EndlessLease:
     def begin(self) -> None:
         """Start without a row; so does a forked child."""
         self._run = ""
-        self._shown_at = 0.0
+        self._shown_at = _NEVER
 
     def for_claim(self) -> str:
         """Return the run of this process, whose row exists now.
@@ -189,12 +217,16 @@ class EndlessLease:
         Raises:
             StoreError: it could not be stored.
         """
-        if not self._run or boot_time() - self._shown_at > _SHOWN_FOR:
-            shown_at, run = boot_time(), self._backend.run()
+        if boot_time() - self._shown_at > _SHOWN_FOR:
+            shown_at, self._run = boot_time(), self._backend.run()
+            users = _users_of(self._run)
+            with users.lock:
+                users.leases.add(self)
             database = Database(self._backend.connection)
-            processes.renew(database, this_process(run, None))
+            processes.renew(database, this_process(self._run, None))
             processes.forget_ended(database, _SHOWN_FOR)
-            self._run, self._shown_at = run, shown_at
+            # The application may roll its own transaction back.
+            self._shown_at = _NEVER if is_in_transaction(database.connection()) else shown_at
         return self._run
 
     def guarded(self, given: Callbacks) -> Callbacks:
@@ -202,11 +234,16 @@ class EndlessLease:
         return given
 
     def end(self) -> None:
-        """Delete the row of the process."""
-        if self._run:
-            with suppress(StoreError):
-                processes.forget(Database(self._backend.connection), self._run)
-            self._run = ""
+        """Delete the row of the process, unless other workers of it use the row."""
+        if not self._run:
+            return
+        users, run = _users_of(self._run), self._run
+        self.begin()
+        with users.lock:
+            users.leases.discard(self)
+            if not users.leases:
+                with suppress(StoreError):
+                    processes.forget(Database(self._backend.connection), run)
 
 
 def lease_of(backend: Backend) -> PlainLease | EndlessLease:
@@ -214,17 +251,19 @@ def lease_of(backend: Backend) -> PlainLease | EndlessLease:
 
     All workers of the process share it, but not those with connections of their own.
     """
-    key = str(backend.path) if backend.lease else id(backend)
-    if key not in _leases:
-        _leases[key] = (
-            PlainLease(backend, backend.lease) if backend.lease else EndlessLease(backend)
-        )
-    return _leases[key]
+    if backend.lease:
+        return _leases.setdefault(str(backend.path), PlainLease(backend, backend.lease))
+    return _endless.setdefault(id(backend), EndlessLease(backend))
+
+
+def _users_of(run: str) -> _Users:
+    return _users_by_run.setdefault(run, _Users())
 
 
 def _begin_in_child() -> None:
     # In place: the workers that the parent has used keep these objects.
-    for lease in _leases.values():
+    leases: list[PlainLease | EndlessLease] = [*_leases.values(), *_endless.values()]
+    for lease in leases:
         lease.begin()
 
 
@@ -236,5 +275,9 @@ def _say(text: str) -> None:
         os.write(2, text.encode())
 
 
-_leases: dict[str | int, PlainLease | EndlessLease] = {}
+_leases: dict[str, PlainLease] = {}
+_endless: WeakValueDictionary[int, EndlessLease] = WeakValueDictionary()
+"""By the identity of a backend, which the lease keeps; a worker keeps the lease."""
+_users_by_run: dict[str, _Users] = {}
+"""A forked child has another run."""
 os.register_at_fork(after_in_child=_begin_in_child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from support import jobs_to_run, postgres, stores
 from support.claims import claim
@@ -21,12 +23,12 @@ from gigq import Job, JobQueue, Worker
 from gigq.cli import exit_codes
 from gigq.execution import plain_lease
 from gigq.execution.callbacks import Callbacks
-from gigq.execution.plain_lease import PlainLease
+from gigq.execution.plain_lease import EndlessLease, PlainLease
 from gigq.model.execution_result import ExecutionResult
 from gigq.model.job_status import JobStatus
 from gigq.model.lease import Lease, boot_time
 from gigq.store.lease_renewal import LeaseRenewal
-from gigq.store.postgres.backend import PostgresBackend
+from gigq.store.postgres.backend import BackendOfConnections, PostgresBackend
 from gigq.store.postgres.connections import WORKER
 
 if TYPE_CHECKING:
@@ -253,6 +255,81 @@ def test_a_lease_is_another_one_after_its_end(held: PlainLease) -> None:
 
     assert held._renewal.lease.number == 2
     assert held.guarded(Callbacks()).may_start(CLAIM)
+
+
+class QueueOfAnApplication(JobQueue):
+    """A queue on a connection of the application's own."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def _get_connection(self) -> psycopg.Connection[Any]:
+        return self._connection
+
+
+def test_workers_on_connections_of_an_application_share_a_row(
+    address: str, queue: JobQueue
+) -> None:
+    """The first one that ended deleted it beside the other's job, which another host ran, too."""
+    with psycopg.connect(address) as one, psycopg.connect(address) as two:
+        first = EndlessLease(BackendOfConnections(None, lambda: one))
+        second = EndlessLease(BackendOfConnections(None, lambda: two))
+        first.for_claim()
+        second.for_claim()
+
+        first.end()
+        assert len(processes(address)) == 1
+        second.end()
+        assert not processes(address)
+        first.for_claim()
+        assert len(processes(address)) == 1
+        first.end()
+
+
+def test_a_row_that_the_application_has_rolled_back_is_written_again(
+    address: str, queue: JobQueue
+) -> None:
+    with psycopg.connect(address) as connection:
+        lease = EndlessLease(BackendOfConnections(None, lambda: connection))
+        connection.execute("SELECT 1")
+        lease.for_claim()
+        connection.rollback()
+
+        lease.for_claim()
+
+        assert len(processes(address)) == 1
+        lease.end()
+
+
+def test_workers_on_connections_of_an_application_that_are_gone_leave_nothing(
+    address: str, queue: JobQueue
+) -> None:
+    with psycopg.connect(address) as connection:
+        gc.collect()
+        before = len(plain_lease._endless)
+        for _ in range(3):
+            Worker(QueueOfAnApplication(connection)).process_one()
+        gc.collect()
+
+        assert len(plain_lease._endless) == before
+        last = EndlessLease(BackendOfConnections(None, lambda: connection))
+        last.for_claim()
+        last.end()
+        assert not processes(address)
+
+
+def test_a_lease_goes_on_beside_a_worker_that_renews_none(address: str, held: PlainLease) -> None:
+    with psycopg.connect(address) as connection:
+        other = EndlessLease(BackendOfConnections(None, lambda: connection))
+        other.for_claim()
+
+        held.end()
+        assert len(processes(address)) == 1
+        assert not held._ended.is_set()
+        other.end()
+        assert len(processes(address)) == 1
+        held.end()
+        assert not processes(address)
 
 
 FORK = """
