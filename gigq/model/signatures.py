@@ -83,7 +83,8 @@ class Signature(NamedTuple):
         if self.only_by_position:
             return (
                 f"{self.text} takes {self.only_by_position!r} by position only, and parameters "
-                "are keyword arguments; remove the / from its definition"
+                "are keyword arguments; remove the / from its definition, or call it in a function "
+                "of your own"
             )
         required = self.required_beside_results if gets_results else self.required
         given = [*params, PARENT_RESULTS] if gets_results else params

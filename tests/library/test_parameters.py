@@ -84,7 +84,7 @@ def thumbnail(file, width=100):
         (resize, {"file": "a", "priority": 5}, "priority is an option of the job"),
         (resize, {"file": "a", "parent_results": {}}, "no parameter 'parent_results'"),
         (total, {}, "parent_results is passed to a job with dependencies."),
-        (by_position, {"file": "a"}, "takes 'file' by position only"),
+        (by_position, {"file": "a"}, "remove the / from its definition, or call it in a function"),
         (by_position, {}, "takes 'file' by position only"),
         (Thumbnail, {"width": 3}, "Thumbnail(file, width=10) needs the parameter 'file'"),
     ],

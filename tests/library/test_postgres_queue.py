@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +144,7 @@ def test_a_server_that_cannot_be_reached_is_named_without_the_password() -> None
 
 
 def test_the_jobs_of_a_killed_worker_are_started_again(queue: JobQueue, address: str) -> None:
-    job_id = queue.submit(Job("sleeps", time.sleep, {"seconds": 0}, max_attempts=2))
+    job_id = queue.submit(Job("job", os.getpid, max_attempts=2))
     _run_of_a_dead_worker(address)
     assert queue.get_status(job_id)["status"] == "running"
 
@@ -159,7 +158,7 @@ def test_the_jobs_of_a_killed_worker_are_started_again(queue: JobQueue, address:
 def test_a_job_of_another_host_is_left_alone(
     queue: JobQueue, address: str, changed: dict[int, str]
 ) -> None:
-    job_id = queue.submit(Job("sleeps", time.sleep, {"seconds": 0}, timeout=None))
+    job_id = queue.submit(Job("job", os.getpid, timeout=None))
     run = _run_of_a_dead_worker(address).split(":")
     of_other = ":".join(changed.get(number, part) for number, part in enumerate(run))
     queue._get_connection().execute("UPDATE job_executions SET run = %s", (of_other,))
