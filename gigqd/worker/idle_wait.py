@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 
+SOON = 0.1
+"""Seconds after a job: as DEBOUNCE of the notifications, which a daemon on a file does not load."""
+
 _LONGEST = 30.0
 _LONGEST_ON_SERVER = 300.0  # the recorder looks for all workers
 _SHORTEST = 0.005
-_SOON = 0.1  # as DEBOUNCE of the notifications, which a daemon on a file does not load
 
 
 class IdleWait:
@@ -33,4 +35,4 @@ class IdleWait:
         if ran:
             self._ended_at = now
         since = now - self._ended_at
-        return max(since, _SHORTEST) if since <= _SOON else _LONGEST_ON_SERVER
+        return max(since, _SHORTEST) if since <= SOON else _LONGEST_ON_SERVER

@@ -27,7 +27,7 @@ from gigqd.ipc.scoreboard import Activity, Report
 from gigqd.linux import syscalls
 from gigqd.worker.backend import backend_of
 from gigqd.worker.boot import failure, is_of_the_application, prepare, trace
-from gigqd.worker.idle_wait import IdleWait
+from gigqd.worker.idle_wait import SOON, IdleWait
 from gigqd.worker.interruption import JobInterrupter
 from gigqd.worker.interruption_report import InterruptionReport
 from gigqd.worker.job_context import DaemonJobContext
@@ -332,9 +332,9 @@ class WorkerRole:
         self._exit_requested = True
 
     def _until_next_due(self, ran: int) -> float:
-        # Claims are paused because of the database, which must not be used then.
+        # While claims are paused because of the database, it must not be used.
         longest = self._idle_wait.longest(ran)
-        if not self._may_claim():
+        if longest <= SOON or not self._may_claim():
             return longest
         database = self._runner.store.database
         due_at = settle_and_claim.next_due_at(database, self._pool.queues)

@@ -43,7 +43,7 @@ def test_on_a_server_a_worker_looks_several_times_soon_after_a_job(clock):
 
 
 def test_it_looks_as_long_as_there_may_be_no_notification():
-    assert idle_wait._SOON == DEBOUNCE
+    assert idle_wait.SOON == DEBOUNCE
 
 
 def test_on_a_file_every_submit_wakes_a_worker(clock):
