@@ -46,9 +46,15 @@ def _interpreter(oldest: tuple[int, int] | None) -> str:
         return sys.executable
     for minor in range(oldest[1], oldest[1] + _NEWER):
         found = shutil.which(f"python{oldest[0]}.{minor}")
-        if found:
+        if found and _starts(found):
             return found
     raise CannotBeMeasured(f"needs Python {oldest[0]}.{oldest[1]} on the PATH")
+
+
+def _starts(interpreter: str) -> bool:
+    """Whether it does: a version manager may have a program for a version that is not active."""
+    command = [interpreter, "-c", ""]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _made(name: str, requires: tuple[str, ...], interpreter: str) -> str:
@@ -72,8 +78,9 @@ def _run(command: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise CannotBeMeasured(f"{command[-1]}: not installed after {error.timeout:g} s") from error
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise CannotBeMeasured(lines[-1] if lines else f"{' '.join(command)}: {done.stderr[-200:]}")
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        ended = f"{command[-1]}: not installed, exit code {done.returncode}"
+        raise CannotBeMeasured(errors[-1] if errors else ended)
 
 
 def library() -> Path:
