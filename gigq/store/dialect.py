@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import Any
 
 from gigq.errors import UnsupportedStore
@@ -16,6 +17,14 @@ package."""
 
 POSTGRES = "postgres"
 """PostgreSQL through psycopg, or through psycopg2 in a connection of the application's own."""
+
+_UNSUPPORTED = frozenset(
+    ("asyncpg", "pg8000", "psycopg_pool", "sqlalchemy", "MySQLdb", "pymysql", "mysql", "oracledb")
+)
+_REMEDY = (
+    "use one of sqlite3, psycopg or psycopg2 (of SQLAlchemy that is "
+    "`connection.connection.driver_connection`)"
+)
 
 
 def dialect_of(connection: Any) -> str:
@@ -39,13 +48,13 @@ def refuse_old_sqlite(version: tuple[int, ...]) -> None:
 
 @cache
 def _dialect_of(kind: type) -> str:
+    if iscoroutinefunction(getattr(kind, "commit", None)):
+        raise UnsupportedStore(f"asynchronous connections are not supported; {_REMEDY}")
     # An application's subclass is in a module of its own.
     drivers = [base.__module__.partition(".")[0] for base in kind.__mro__]
     if {"psycopg", "psycopg2"} & set(drivers):
         return POSTGRES
     for driver in drivers:
-        if driver in {"asyncpg", "pg8000", "MySQLdb", "pymysql"}:
-            raise UnsupportedStore(
-                f"connections of {driver} are not supported; use sqlite3, psycopg or psycopg2"
-            )
+        if driver in _UNSUPPORTED:
+            raise UnsupportedStore(f"connections of {driver} are not supported; {_REMEDY}")
     return SQLITE

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from support.ledger import ran, stored
 
@@ -444,11 +446,26 @@ def test_a_connection_of_the_users_own_works_as_well(address: str) -> None:
     own.close()
 
 
-def test_a_driver_that_is_not_known_is_refused() -> None:
-    foreign = type("Connection", (), {"__module__": "pymysql.connections"})
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("pymysql.connections", "of pymysql are not supported; use one of sqlite3, psycopg or"),
+        ("sqlalchemy.engine.base", "`connection.connection.driver_connection`"),
+        ("sqlalchemy.pool.base", "of sqlalchemy are not supported"),
+    ],
+)
+def test_a_driver_that_is_not_known_is_refused(module: str, said: str) -> None:
+    foreign = type("Connection", (), {"__module__": module})
 
-    with pytest.raises(UnsupportedStore, match="pymysql are not supported"):
+    with pytest.raises(UnsupportedStore, match=re.escape(said)):
         dialect_of(foreign())
+
+
+def test_an_asynchronous_connection_is_refused() -> None:
+    connection = psycopg.AsyncConnection.__new__(psycopg.AsyncConnection)
+
+    with pytest.raises(UnsupportedStore, match="asynchronous connections are not supported"):
+        dialect_of(connection)
 
 
 def beginning_of_the_log(address: str) -> bytes:
