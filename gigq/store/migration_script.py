@@ -81,7 +81,8 @@ def _before(schema: str | None, *, is_new: bool) -> Iterator[str]:
     yield sql["wait_shortly_for_tables"]
     name = "" if schema is None else schema.replace('"', '""')
     if is_new:
-        yield sql["create_named_schema"].format(schema=name)
+        text = sql["create_missing_schema"].format(schema=name, literal=_literal(schema or ""))
+        yield f"DO {_literal(text)}"
     if schema is not None:
         yield sql["choose_schema_of_transaction"].format(schema=name)
     yield sql["create_schema_table"]

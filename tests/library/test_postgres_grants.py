@@ -15,12 +15,14 @@ from support.waiting import wait_until
 from gigq import Job, JobQueue, Retry, Worker
 from gigq.errors import StoreUnavailable
 from gigq.model.ids import new_id
+from gigq.store import migration_script
 from gigq.store.postgres.address import full_address
 from gigq.store.statements import SQL
 from gigq.store.verbs import live_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ROLES = ("submitter", "worker", "administrator")
 
@@ -241,6 +243,19 @@ def test_a_worker_waits_for_the_administrator_to_create_the_queue(schema: str) -
 
     with pytest.raises(StoreUnavailable, match=r"administrator\.sql"):
         JobQueue(full_address(role, schema=schema))
+
+
+def test_the_script_of_all_migrations_needs_no_other_right_than_the_administrators(
+    schema: str, tmp_path: Path
+) -> None:
+    address = grant("administrator", schema)
+    script = tmp_path / "migrate.sql"
+    script.write_text(migration_script.whole(schema))
+
+    postgres.psql(postgres.as_role(postgres.server(), name_of("administrator", schema)), script)
+
+    with JobQueue(address) as queue:
+        assert queue.stats()["total"] == 0
 
 
 def test_the_administrator_owns_a_queue_that_another_role_has_created(schema: str) -> None:

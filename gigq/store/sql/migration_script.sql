@@ -6,6 +6,14 @@
 \o /dev/null
 BEGIN;
 
+-- The text of a DO. Also IF NOT EXISTS needs the right to create a schema.
+-- name: create_missing_schema
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal}) THEN
+        CREATE SCHEMA "{schema}";
+    END IF;
+END;
+
 -- name: script_check
 DO $$ DECLARE found INTEGER; BEGIN
     SELECT coalesce(max(version), 0) INTO found FROM gigq_schema;
