@@ -35,8 +35,8 @@ def local_time(text: str | None) -> str:
         return "-"
     try:
         return clock.parse(text).astimezone().isoformat(sep=" ", timespec="seconds")
-    except (ValueError, OverflowError):
-        return text  # a mark for an unreadable value
+    except (TypeError, ValueError, OverflowError):
+        return printable(str(text))  # a mark for an unreadable value, or what another program wrote
 
 
 def seconds(started: str | None, ended: str | None) -> str:
@@ -45,7 +45,7 @@ def seconds(started: str | None, ended: str | None) -> str:
         return "-"
     try:
         took = (clock.parse(ended) - clock.parse(started)).total_seconds()
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return "-"
     return format_duration(took)
 

@@ -282,6 +282,16 @@ def turns():
         yield pytest.param(table, column, every, id=f"{table}-{column}-all", marks=pytest.mark.soak)
 
 
+@pytest.mark.parametrize("value", VALUES)
+def test_the_time_of_the_next_delayed_job_may_be_anything(tmp_path, value):
+    path = str(tmp_path / "jobs.db")
+    job_id = JobQueue(path).submit(Job("delayed", jobs_to_run.fail, delay=600))
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE jobs SET retry_after = {value}")
+    commands(path, job_id)
+    close_connections()
+
+
 @pytest.mark.parametrize(("table", "column", "values"), list(turns()))
 def test_looking_works_whatever_a_row_holds(tmp_path, table, column, values):
     path = str(tmp_path / "jobs.db")
