@@ -5,6 +5,7 @@ A daemon kills its jobs before its lease is over. A plain worker cannot: it ends
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -127,6 +128,13 @@ class PlainLease:
                     self._end_unless_shared()
             finally:
                 self._is_ending = False
+
+    def end_at_exit(self) -> None:
+        """End it when the process exits, unless a renewal has hung for a second."""
+        if not self._ended.is_set() and self._lock.acquire(timeout=_PATIENCE):
+            self._lock.release()
+            self.end()
+            self._backend.close()
 
     def _end_unless_shared(self) -> None:
         with self._users.lock:
@@ -260,6 +268,11 @@ def _users_of(run: str) -> _Users:
     return _users_by_run.setdefault(run, _Users())
 
 
+def _end_at_exit() -> None:
+    for lease in _leases.values():
+        lease.end_at_exit()
+
+
 def _begin_in_child() -> None:
     # In place: the workers that the parent has used keep these objects.
     leases: list[PlainLease | EndlessLease] = [*_leases.values(), *_endless.values()]
@@ -281,3 +294,4 @@ _endless: WeakValueDictionary[int, EndlessLease] = WeakValueDictionary()
 _users_by_run: dict[str, _Users] = {}
 """A forked child has another run."""
 os.register_at_fork(after_in_child=_begin_in_child)
+atexit.register(_end_at_exit)

@@ -39,6 +39,7 @@ LEASE = "lease=3"
 CLAIM = claim()
 DONE = ExecutionResult(JobStatus.COMPLETED)
 ended = threading.Event()
+RUN_ONE = "assert worker.process_one()"
 WORK = """
 import sys
 from gigq import Worker
@@ -110,6 +111,19 @@ def test_a_worker_renews_its_lease_while_its_job_runs(
     thread.join()
 
     assert (first["kind"], first["lease"]) == ("worker", 3.0)
+    assert processes(address) == []
+
+
+@pytest.mark.parametrize("end", ["", "worker.close()", "raise SystemExit"])
+def test_a_process_that_ends_leaves_no_row(end: str, address: str, queue: JobQueue) -> None:
+    job_id = queue.submit(Job("adds", jobs_to_run.add, {"a": 1, "b": 2}))
+    script = f"import sys; from gigq import Worker; worker = Worker(sys.argv[1]); {RUN_ONE}; {end}"
+    environment = clean_environment(PYTHONPATH=TESTS)
+    command = [sys.executable, "-W", "error", "-c", script, address]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert queue.get_status(job_id)["status"] == "completed"
     assert processes(address) == []
 
 
