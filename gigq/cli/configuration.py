@@ -192,9 +192,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"no valid TOML: {error}"
+        why = error.strerror if isinstance(error, OSError) else f"not valid TOML: {error}"
     except RecursionError:
-        why = "no valid TOML: it is nested too deeply"
+        why = "not valid TOML: nested too deeply"
     raise OptionsError(f"the configuration {file}: {why}")
 
 

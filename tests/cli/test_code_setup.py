@@ -151,15 +151,15 @@ def test_hooks_of_the_configuration_are_imported_for_submit_and_called_by_the_wo
     ("text", "problem"),
     [
         (None, "No such file or directory"),
-        ("[code\n", "no valid TOML"),
-        ("\udcff", "no valid TOML"),
+        ("[code\n", "not valid TOML"),
+        ("\udcff", "not valid TOML"),
         ("code = 3\n", "code is not a table"),
         ('[code]\nimports = "shop"\n', "code.imports is not a list of texts"),
         ("[code]\npython_path = [1]\n", "code.python_path is not a list of texts"),
         ("[code]\nhooks = []\n", "code.hooks is not the name of a module"),
         ("[code.environment]\nA = 1\n", "code.environment is not a table of texts"),
         ("[code]\nimport = []\n", "code.import: unknown key; did you mean 'imports'?"),
-        ("a = " + "[" * 9999 + "]" * 9999, "no valid TOML: it is nested too deeply"),
+        ("a = " + "[" * 9999 + "]" * 9999, "not valid TOML: nested too deeply"),
         ('[queue]\ndatabase = ""\n', "queue.database is not the path of a file"),
         ("[queue]\ndatabase = 3\n", "queue.database is not the path of a file"),
         (
@@ -197,7 +197,7 @@ def test_a_broken_configuration_whose_database_is_needed_is_an_error(shell):
     done = shell.run(*_ONE)
 
     assert done.returncode == 2
-    assert f"gigq: the configuration {shell.folder / 'gigq.toml'}: no valid TOML" in done.stderr
+    assert f"gigq: the configuration {shell.folder / 'gigq.toml'}: not valid TOML" in done.stderr
     assert [path.name for path in shell.folder.glob("*.db")] == []
 
 
