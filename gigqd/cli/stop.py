@@ -95,7 +95,7 @@ def _stop_summary(answer: Mapping[str, Any]) -> Result:
     if failed := answer.get("failed"):
         text += f", {failed} failed"
     if unrecorded := answer.get("unrecorded"):
-        text += f", {unrecorded} for the next start to settle"
+        text += f", {unrecorded} without a recorded outcome, for the next start to settle"
     if answer["code"] == exit_codes.LEFT_BEHIND:
         text += "; some processes could not be killed, the log names them"
     return Result(answer["code"], text, {key: answer[key] for key in _SUMMARY if key in answer})

@@ -31,7 +31,8 @@ _REMEDIES = {
     "it only submits jobs and looks at them (gigq doctor shows where they are)",
     "53100": "make room on the server's disk",
     "53200": "give the server more memory",
-    _FULL: "raise max_connections, or use fewer workers",
+    _FULL: "raise max_connections, or the CONNECTION LIMIT of the role or the database; "
+    "or use fewer workers",
     "XX000": "look into the server's log",
 }
 _MISSING = frozenset({"42P01", "42883", "3F000"})

@@ -4,7 +4,8 @@
 --     psql -v role=shop_web -v schema=public -f submitter.sql postgresql://db.example/shop
 --
 -- The role reads all jobs of the schema, with their parameters, results and output. It cannot delete
--- a job, start one, or change its function, parameters or result. It can end a job that waits.
+-- a job, or change its function, parameters or result. It may write the columns that a cancel
+-- changes: with SQL of its own it can end any job, and make a finished one pending again.
 
 \set ON_ERROR_STOP on
 
