@@ -20,7 +20,7 @@ from gigq.errors import StoreError
 from gigq.execution.process_row import this_process
 from gigq.model.cached_property import cached_property
 from gigq.model.lease import boot_time
-from gigq.store.database import Database, is_in_transaction
+from gigq.store.database import Database
 from gigq.store.lease_renewal import LeaseRenewal
 from gigq.store.verbs import processes
 
@@ -79,6 +79,8 @@ class PlainLease:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._ended.set()
+        self._is_exiting = False
+        self._woken, self._has_left = threading.Event(), threading.Event()
 
     def for_claim(self) -> str:
         """Return the run of this process, which has a lease now.
@@ -88,7 +90,9 @@ class PlainLease:
         """
         self._claimed_at = boot_time()
         with self._lock:
-            self._users.leases.add(self)
+            if self._ended.is_set():
+                with self._users.lock:
+                    self._users.leases.add(self)
             if self._renewal.lease.left <= self._length / 2:
                 self._renewal.renew()
             if self._ended.is_set():
@@ -130,18 +134,19 @@ class PlainLease:
                 self._is_ending = False
 
     def end_at_exit(self) -> None:
-        """End it when the process exits, unless a renewal has hung for a second."""
-        if not self._ended.is_set() and self._lock.acquire(timeout=_PATIENCE):
-            self._lock.release()
-            self.end()
-            self._backend.close()
+        """Let the thread that renews it end it, and wait for a second at most."""
+        if not self._ended.is_set():
+            self._is_exiting = True
+            self._woken.set()
+            self._has_left.wait(_PATIENCE)
 
     def _end_unless_shared(self) -> None:
         with self._users.lock:
-            if any(lease is not self for lease in self._users.leases):
+            if any(isinstance(lease, EndlessLease) for lease in self._users.leases):
                 return  # they renew nothing
-            self._users.leases.clear()
+            self._users.leases.discard(self)
             self._ended.set()
+            self._woken.set()
             self._renewal.lease = self._renewal.lease._replace(ends=0.0)
             with suppress(StoreError):  # its lease ends by itself
                 self._renewal.forget()
@@ -160,16 +165,23 @@ class PlainLease:
         for name, target in (("gigq-lease-end", self._watch), ("gigq-lease", self._renew)):
             threading.Thread(target=target, args=[ended], name=name, daemon=True).start()
         self._ended = ended
+        self._has_left.clear()
 
     def _renew(self, ended: threading.Event) -> None:
         """Renew the lease until no worker of this process has claimed for its whole length."""
-        while not ended.wait(min(_LONGEST_SLEEP, self._length / _END_PROCESS_AT)):
+        while not ended.is_set():
+            self._woken.wait(min(_LONGEST_SLEEP, self._length / _END_PROCESS_AT))
+            self._woken.clear()
+            if self._is_exiting:
+                self.end()
+                self._has_left.set()
             with self._lock, suppress(StoreError):  # tried again until the lease is over
                 if not ended.is_set():
                     self._renewal.renew_if_due()
                     self._renewal.forget_ended_if_due()
             if boot_time() - self._claimed_at > self._length:
                 self.end()
+        self._has_left.set()
         self._backend.close()
 
     def _watch(self, ended: threading.Event) -> None:
@@ -233,8 +245,7 @@ class EndlessLease:
             database = Database(self._backend.connection)
             processes.renew(database, this_process(self._run, None))
             processes.forget_ended(database, _SHOWN_FOR)
-            # The application may roll its own transaction back.
-            self._shown_at = _NEVER if is_in_transaction(database.connection()) else shown_at
+            self._shown_at = shown_at
         return self._run
 
     def guarded(self, given: Callbacks) -> Callbacks:
@@ -269,7 +280,7 @@ def _users_of(run: str) -> _Users:
 
 
 def _end_at_exit() -> None:
-    for lease in _leases.values():
+    for lease in [*_leases.values()]:
         lease.end_at_exit()
 
 

@@ -39,6 +39,10 @@ LEASE = "lease=3"
 CLAIM = claim()
 DONE = ExecutionResult(JobStatus.COMPLETED)
 ended = threading.Event()
+SILENCED = (
+    "import sys; from gigq import Worker; assert Worker(sys.argv[1]).process_one(); "
+    "print('done', flush=True)"
+)
 RUN_ONE = "assert worker.process_one()"
 WORK = """
 import sys
@@ -125,6 +129,42 @@ def test_a_process_that_ends_leaves_no_row(end: str, address: str, queue: JobQue
     assert (done.returncode, done.stderr) == (0, "")
     assert queue.get_status(job_id)["status"] == "completed"
     assert processes(address) == []
+
+
+def test_two_spellings_of_one_address_end_their_leases(address: str, queue: JobQueue) -> None:
+    script = "; ".join(
+        [
+            "import sys; from gigq import Worker",
+            "workers = [Worker(sys.argv[1]), Worker(sys.argv[1] + '&application_name=other')]",
+            "assert [worker.process_one() for worker in workers] == [True, True]",
+        ]
+    )
+    for _ in range(2):
+        queue.submit(Job("adds", jobs_to_run.add, {"a": 1, "b": 2}))
+    command = [sys.executable, "-c", script, address]
+    subprocess.run(command, env=clean_environment(PYTHONPATH=TESTS), check=True)
+
+    assert processes(address) == []
+
+
+def test_a_server_that_is_silent_does_not_hold_up_the_exit(address: str, queue: JobQueue) -> None:
+    queue.submit(Job("adds", jobs_to_run.add, {"a": 1, "b": 2}))
+    with relaying_to(address) as relay:
+        script = f"{SILENCED}; input()"
+        command = [sys.executable, "-c", script, through(relay, address)]
+        environment = clean_environment(PYTHONPATH=TESTS)
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as worker:
+            assert worker.stdout is not None
+            try:
+                assert worker.stdout.readline() == b"done\n"
+                relay.is_silent = True
+                worker.communicate(b"\n", timeout=60)
+            finally:
+                worker.kill()
+
+    assert worker.returncode == 0
 
 
 @pytest.fixture
@@ -298,21 +338,6 @@ def test_workers_on_connections_of_an_application_share_a_row(
         first.for_claim()
         assert len(processes(address)) == 1
         first.end()
-
-
-def test_a_row_that_the_application_has_rolled_back_is_written_again(
-    address: str, queue: JobQueue
-) -> None:
-    with psycopg.connect(address) as connection:
-        lease = EndlessLease(BackendOfConnections(None, lambda: connection))
-        connection.execute("SELECT 1")
-        lease.for_claim()
-        connection.rollback()
-
-        lease.for_claim()
-
-        assert len(processes(address)) == 1
-        lease.end()
 
 
 def test_workers_on_connections_of_an_application_that_are_gone_leave_nothing(
