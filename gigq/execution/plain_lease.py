@@ -136,6 +136,7 @@ class PlainLease:
     def end_at_exit(self) -> None:
         """Let the thread that renews it end it, and wait for a second at most."""
         if not self._ended.is_set():
+            self._has_left.clear()  # the thread of an earlier lease has set it
             self._is_exiting = True
             self._woken.set()
             self._has_left.wait(_PATIENCE)
@@ -165,7 +166,6 @@ class PlainLease:
         for name, target in (("gigq-lease-end", self._watch), ("gigq-lease", self._renew)):
             threading.Thread(target=target, args=[ended], name=name, daemon=True).start()
         self._ended = ended
-        self._has_left.clear()
 
     def _renew(self, ended: threading.Event) -> None:
         """Renew the lease until no worker of this process has claimed for its whole length."""

@@ -303,6 +303,16 @@ def test_a_lease_that_is_half_over_is_renewed_before_a_claim(held: PlainLease) -
     assert held._renewal.lease.left > 300
 
 
+def test_the_exit_waits_for_the_end_of_this_lease_not_of_an_earlier_one(
+    address: str, held: PlainLease
+) -> None:
+    held._has_left.set()
+
+    held.end_at_exit()
+
+    assert not processes(address)
+
+
 def test_a_lease_is_another_one_after_its_end(held: PlainLease) -> None:
     held.end()
     held.for_claim()
